@@ -1,0 +1,180 @@
+"""Hyperparameters: their ranges, their errors, and arrays of them (sweeps)."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+# name: (lowest, is it allowed, highest, is it allowed)
+_RANGES = {
+    "lr": (0, True, math.inf, False),
+    "momentum": (0, True, 1, False),
+    "dampening": (0, True, 1, True),
+    "rho": (0, True, 1, False),
+    "eps": (0, True, math.inf, False),
+    "eps_x": (0, True, math.inf, False),
+    "beta1": (0, True, 1, False),
+    "beta2": (0, True, 1, False),
+    "weight_decay": (0, True, math.inf, False),
+    "momentum_decay": (0, True, math.inf, True),
+    "lr_decay": (0, True, math.inf, False),
+    "initial": (0, True, math.inf, False),
+    "eta_minus": (0, False, 1, False),
+    "eta_plus": (1, False, math.inf, False),
+    "step_min": (0, True, math.inf, False),
+    "step_max": (0, False, math.inf, False),
+}
+
+# What other libraries call the same thing.
+_ELSEWHERE = {
+    "learning_rate": "lr",
+    "alpha": "rho",
+    "decay": "rho",
+    "decay_rate": "rho",
+    "epsilon": "eps",
+    "betas": "beta1 and beta2",
+    "b1": "beta1",
+    "b2": "beta2",
+    "beta": "momentum",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "initial_accumulator_value": "initial",
+    "etas": "eta_minus and eta_plus",
+    "step_sizes": "step_min and step_max",
+}
+
+
+def unknown(rule: str, name: str, known) -> str:
+    """Return the message for a hyperparameter that the rule does not have."""
+    hint = _ELSEWHERE.get(name)
+    if hint is None or hint.split()[0] not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = close[0] if close else None
+    asked = f" Did you mean {hint}?" if hint else ""
+    return f"{rule} has no hyperparameter {name!r}.{asked} It has: {', '.join(known)}."
+
+
+def within(name: str) -> str:
+    """Return the allowed range of a hyperparameter in words.
+
+    >>> within("beta1")
+    '0 <= beta1 < 1'
+    """
+    low, low_in, high, high_in = _range(name)
+    return f"{low} {'<=' if low_in else '<'} {name} {'<=' if high_in else '<'} {high}"
+
+
+def _range(name):
+    # A rule of a reader's own may bring names that this table has not seen.
+    return _RANGES.get(name, (-math.inf, False, math.inf, False))
+
+
+def number(rule: str, name: str, value):
+    """Check a numeric hyperparameter; return a Python float, or a `Swept` for an array.
+
+    Python floats never widen a float32 array, NumPy's do; that is why every scalar becomes one.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not a real number or an array of them.
+    ValueError
+        If a value is NaN or outside the range of `within`.
+    """
+    given = value
+    if isinstance(value, bool | np.bool_ | str | bytes | None) or np.iscomplexobj(value):
+        raise TypeError(_not_a_number(rule, name, given))
+    if isinstance(value, numbers.Real) or np.ndim(value) == 0:
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(_not_a_number(rule, name, given)) from None
+        _check_range(rule, name, value, given)
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(_not_a_number(rule, name, given))
+    if array.size == 0:
+        raise ValueError(f"{rule}: {name} is an empty array; a sweep needs at least one value.")
+    array = array.astype(np.float64)
+    low, low_in, high, high_in = _range(name)
+    good = (array >= low if low_in else array > low) & (array <= high if high_in else array < high)
+    if not good.all():
+        where = tuple(int(i) for i in np.argwhere(~good)[0])
+        _check_range(rule, f"{name}", float(array[where]), float(array[where]), f" at index {where}")
+    return array.view(Swept)
+
+
+def _not_a_number(rule, name, value):
+    return (
+        f"{rule}: {name}={value!r} is a {type(value).__name__}; expected a real number, an array "
+        "of them (a sweep), or a callable t -> value (a schedule)."
+    )
+
+
+def _check_range(rule, name, value, given, place=""):
+    low, low_in, high, high_in = _range(name)
+    above = value >= low if low_in else value > low
+    below = value <= high if high_in else value < high
+    if not (above and below):
+        raise ValueError(f"{rule}: {name}={given!r}{place} is out of range; expected {within(name)}.")
+
+
+def option(rule: str, name: str, value) -> bool:
+    """Check a yes-or-no option; return a Python bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(
+            f"{rule}: {name}={value!r} is a {type(value).__name__}; expected True or False."
+        )
+    return bool(value)
+
+
+def used(value) -> bool:
+    """Tell whether a term with this factor does anything: ``False`` for a plain zero only.
+
+    A symbol, a quantity or an array of hyperparameters counts as used.
+
+    >>> used(0.0), used(0.1), used(np.zeros(2))
+    (False, True, True)
+    """
+    return not (isinstance(value, float) and value == 0.0)
+
+
+class Swept(np.ndarray):
+    """An array of hyperparameters, one for each run of a sweep.
+
+    It keeps a row of a sweep equal to its single run, to the last bit: terms made of
+    hyperparameters alone (``1 - beta1**t``) are computed in float64, as they are with Python
+    floats, and only meet the data's dtype when they meet the data; powers go through Python's own
+    ``**``, because NumPy's vectorised power rounds differently on different processors.
+    """
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        data = [a.dtype for a in inputs if isinstance(a, np.ndarray) and not isinstance(a, Swept)]
+        plain = [a.view(np.ndarray) if isinstance(a, Swept) else a for a in inputs]
+        if data:
+            dtype = np.result_type(*data)
+            if dtype.kind == "f":
+                plain = [
+                    p.astype(dtype) if isinstance(a, Swept) else p
+                    for a, p in zip(inputs, plain, strict=True)
+                ]
+            return getattr(ufunc, method)(*plain, **kwargs)
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        return result.view(Swept) if isinstance(result, np.ndarray) else result
+
+    def __pow__(self, exponent):
+        return _power(self, exponent, lambda base: base**exponent)
+
+    def __rpow__(self, base):
+        return _power(self, base, lambda exponent: base**exponent)
+
+
+def _power(array, other, function):
+    # A grid repeats its values: each distinct one is raised once.
+    values, place = np.unique(array.view(np.ndarray), return_inverse=True)
+    powers = np.array([function(v) for v in values.tolist()])
+    return powers[place].reshape(array.shape).view(Swept)
