@@ -1,6 +1,8 @@
 """Gradient optimizers, each rule once, as the lines of its equation."""
 
 from .base import Optimizer
+from .libraries import like
+from .record import Record, Run, minimize
 from .rules import (
     RULES,
     SGD,
@@ -8,8 +10,8 @@ from .rules import (
     AdaDeltaMomentum,
     AdaGrad,
     Adam,
-    AdamL2,
     AdaMax,
+    AdamL2,
     AdamW,
     AMSGrad,
     FullAdaGrad,
@@ -20,4 +22,27 @@ from .rules import (
     Rprop,
 )
 
+__all__ = [  # noqa: RUF022 - the rules stand in the order of the book
+    "Optimizer",
+    "RULES",
+    "Record",
+    "Run",
+    "like",
+    "minimize",
+    "SGD",
+    "Momentum",
+    "Nesterov",
+    "Rprop",
+    "AdaGrad",
+    "FullAdaGrad",
+    "RMSProp",
+    "AdaDelta",
+    "AdaDeltaMomentum",
+    "Adam",
+    "AdaMax",
+    "Nadam",
+    "AMSGrad",
+    "AdamW",
+    "AdamL2",
+]
 __version__ = "0.1.0"

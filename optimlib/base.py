@@ -170,7 +170,7 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(options)})"
 
     def _hyper_at(self, t: int) -> dict:
-        """The hyperparameters at step t; schedules are called, and what they return is checked."""
+        """Return the hyperparameters at step t; what schedules return is checked."""
         values = dict(self._hyper)
         for name, value in values.items():
             if callable(value):
@@ -192,7 +192,7 @@ class Optimizer:
         return values
 
     def _hyper_for(self, t: int, shape: tuple, path: str) -> Hyper:
-        """The hyperparameters as the rule sees them beside a leaf of this shape."""
+        """Return the hyperparameters as the rule sees them beside a leaf of this shape."""
         constant = self._at_rest.get(shape)
         if constant is not None:
             return constant
@@ -250,7 +250,7 @@ class Optimizer:
         return value if isinstance(value, bool) else used(value)
 
     def _memory_of(self, path, shape, dtype, h) -> dict:
-        """The memory of a leaf: what is there, and the start of what is not."""
+        """Return the memory of a leaf: what is there, and the start of what is not."""
         memory = dict(self._memory.get(path, {}))
         for slot, start in self.active_slots().items():
             if slot not in memory:
@@ -274,8 +274,15 @@ class Optimizer:
             )
         return (*shape[:runs], size, size)
 
+    @property
+    def sweep_shape(self) -> tuple:
+        """Shape of the grid of runs that arrays of hyperparameters ask for; ``()`` for one run."""
+        shapes = [v.shape for v in self._hyper.values() if isinstance(v, Swept)]
+        axes = max(map(len, shapes), default=0)
+        return np.broadcast_shapes(*(shape + (1,) * (axes - len(shape)) for shape in shapes))
+
     def _sweep_axes(self):
-        return max((v.ndim for v in self._hyper.values() if isinstance(v, Swept)), default=0)
+        return len(self.sweep_shape)
 
     def state_dict(self) -> dict:
         """Return the steps done and the memory as a flat dict of copied arrays.
@@ -455,8 +462,7 @@ class Optimizer:
                 "set of parameters; make another or reset()."
             )
         leaves = {
-            path: Leaf(type(self).__name__, path, xs[path], gs[path], outs.get(path))
-            for path in xs
+            path: Leaf(type(self).__name__, path, xs[path], gs[path], outs.get(path)) for path in xs
         }
         for path, leaf in leaves.items():
             self._check_continuity(path, leaf)
@@ -669,9 +675,7 @@ class Optimizer:
                 "x -> gradient. To take one step with a gradient at hand, use step(x, g)."
             )
 
-    def __call__(
-        self, fun, x0, args=(), jac=None, callback=None, maxiter=1000, gtol=0.0, **others
-    ):
+    def __call__(self, fun, x0, args=(), jac=None, callback=None, maxiter=1000, gtol=0.0, **others):
         """Be a ``method`` of `scipy.optimize.minimize`: a fresh copy of this optimizer runs.
 
         Options are ``maxiter`` (steps) and ``gtol`` (stop when the largest partial derivative is

@@ -21,7 +21,7 @@ _PATTERN = re.compile(
         \\[A-Za-z]+(?=\d|_|\b)                  #   \times, \approx, \beta
       | _\{{[^{{}}]*\}} | _\w+                  #   a subscript, x_{{10}} or \beta_1
       | \^\d+(?!\.?\d) | \^\{{[+{_MINUS}]?\d+\}} #  an integer power, x^2 or x^{{-1}}
-      | [^\W\d_]\w*(?:\.\d+)*                   #   float64, beta1, v2.1
+      | [^\W\d_][^\W_]*(?:\.\d+)*               #   float64, beta1, v2.1
       | \d+(?:\.\d+){{2,}}                      #   a version, 2.13.0
       | \d+(?:st|nd|rd|th)\b                    #   an ordinal, 2nd
     )
@@ -129,8 +129,8 @@ def numbers_in(text):
     return found
 
 
-def _exact(value, position):
-    """Return `value` as the shortest decimal that identifies it."""
+def _decimals(value, position):
+    """Return `value` as decimals: the shortest that identifies it and what its bits say."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_, str, bytes, np.ndarray)) or np.iscomplexobj(value):
@@ -139,7 +139,7 @@ def _exact(value, position):
             "is expected: give a scalar, e.g. x[0] or abs(z)"
         )
     if isinstance(value, Integral):
-        return Decimal(int(value))
+        return [Decimal(int(value))]
     if not isinstance(value, (Decimal, np.floating)):
         try:
             value = float(value)
@@ -148,18 +148,19 @@ def _exact(value, position):
                 f"value {position} is {value!r} of type {type(value).__name__}, which float() "
                 "refuses: give a number"
             ) from error
-    exact = Decimal(str(value))
-    if not exact.is_finite():
+    shortest = Decimal(str(value))
+    if not shortest.is_finite():
         raise ValueError(f"value {position} is {value}, but a text can only state finite numbers")
-    return exact
+    return [shortest] if isinstance(value, Decimal) else [shortest, Decimal(float(value))]
 
 
 def says(text, *values):
     r"""Raise unless each number printed in `text` is its value, rounded to the printed digits.
 
     The printed number :math:`p` with last place :math:`u` (0.01 for ``3.16``) states the value
-    :math:`v` if :math:`|v - p| \le u/2`. The comparison is exact: a float enters as the shortest
-    decimal that identifies it. A tie may be printed either way.
+    :math:`v` if :math:`|v - p| \le u/2`, so a tie may be printed either way. The comparison is in
+    decimals and exact; a float may be read as its bits or as the shortest decimal that identifies
+    it.
 
     Parameters
     ----------
@@ -208,10 +209,10 @@ def says(text, *values):
     for position, (number, value) in enumerate(zip(printed, values, strict=True), start=1):
         if value is None:
             continue
-        exact = _exact(value, position)
-        if not number.agrees(exact):
+        decimals = _decimals(value, position)
+        if not any(map(number.agrees, decimals)):
             raise AssertionError(
                 f"the text prints {number.text} as number {position}, but the value is {value}, "
-                f"to the printed digits {number.rounded(exact)}: correct the text or the "
+                f"to the printed digits {number.rounded(decimals[0])}: correct the text or the "
                 f"computation: {text!r}"
             )

@@ -104,7 +104,9 @@ def number(rule: str, name: str, value):
     good = (array >= low if low_in else array > low) & (array <= high if high_in else array < high)
     if not good.all():
         where = tuple(int(i) for i in np.argwhere(~good)[0])
-        _check_range(rule, f"{name}", float(array[where]), float(array[where]), f" at index {where}")
+        _check_range(
+            rule, f"{name}", float(array[where]), float(array[where]), f" at index {where}"
+        )
     return array.view(Swept)
 
 
@@ -120,7 +122,9 @@ def _check_range(rule, name, value, given, place=""):
     above = value >= low if low_in else value > low
     below = value <= high if high_in else value < high
     if not (above and below):
-        raise ValueError(f"{rule}: {name}={given!r}{place} is out of range; expected {within(name)}.")
+        raise ValueError(
+            f"{rule}: {name}={given!r}{place} is out of range; expected {within(name)}."
+        )
 
 
 def option(rule: str, name: str, value) -> bool:

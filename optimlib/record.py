@@ -52,3 +52,60 @@ class Record(Run):
     value: np.ndarray = field(default=None)
     gap: np.ndarray | None = field(default=None)
     distance: np.ndarray | None = field(default=None)
+
+
+def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> Record:
+    """Run a fresh copy of an optimizer on an objective and record what the chapters plot.
+
+    Parameters
+    ----------
+    objective
+        Has ``value``, ``sampler`` (gives the gradient function of a run), ``start``, and, where
+        known, ``minimum`` and ``minimiser`` or ``minimisers``; see `optimlib.objectives`.
+    optimizer : Optimizer
+        Its hyperparameters are used; its own steps and memory are left alone.
+    steps : int, default 200
+    start : array, optional
+        Defaults to the objective's start; a sweep gets one row for each run.
+    **options
+        Passed to `Optimizer.run`.
+
+    Returns
+    -------
+    Record
+
+    Examples
+    --------
+    >>> from optimlib import SGD, minimize
+    >>> from optimlib.objectives import ravine
+    >>> minimize(ravine, SGD(lr=0.5), steps=1).x
+    array([-6.65,  0.  ])
+    """
+    opt = optimizer.fresh()
+    if start is None:
+        start = np.tile(np.asarray(objective.start, dtype=float), (*opt.sweep_shape, 1))
+    run = opt.run(objective.sampler(), np.asarray(start), steps, **options)
+    with np.errstate(all="ignore"):  # rows of a sweep may diverge
+        value = objective.value(run.path)
+        gap = None if objective.minimum is None else value - objective.minimum
+        distance = _distance(run.path, objective)
+    return Record(
+        x=run.x,
+        path=run.path,
+        t=run.t,
+        rule=run.rule,
+        objective=objective,
+        value=value,
+        gap=gap,
+        distance=distance,
+    )
+
+
+def _distance(path, objective):
+    points = getattr(objective, "minimisers", None)
+    if points is None:
+        points = (objective.minimiser,)
+    if len(points) == 0:
+        return None
+    apart = [np.linalg.norm(path - np.asarray(point), axis=-1) for point in points]
+    return np.min(apart, axis=0)

@@ -456,9 +456,7 @@ class Adam(Optimizer):
     np.float64(0.9)
     """
 
-    defaults = dict(
-        lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_hat=False, bias_correction=True
-    )
+    defaults = dict(lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_hat=False, bias_correction=True)
     slots = dict(m=0.0, v=0.0)
 
     def update(self, xp, t, x, g, s, h):

@@ -1,7 +1,8 @@
 """Parameters as people keep them: one array, a scalar, or nested dicts, lists and tuples of them.
 
 A tree is read as a flat ``dict`` from a leaf's path to the leaf. The path is what one would type
-after the tree's name to reach the leaf: ``""`` for a bare array, ``"['w'][0]"`` in ``{"w": [...]}``.
+after the tree's name to reach the leaf: ``""`` for a bare array, ``"['w'][0]"`` in
+``{"w": [...]}``.
 """
 
 from __future__ import annotations
