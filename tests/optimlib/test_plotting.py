@@ -63,8 +63,9 @@ def test_a_path_is_drawn_point_by_point(ax):
 
 
 def test_gaps_are_drawn_on_a_log_scale_and_stop_at_zero(ax):
-    records = [minimize(ravine, SGD(lr=0.5), steps=5), minimize(ravine, AdamW(lr=0.1), steps=5)]
+    records = [minimize(ravine, SGD(lr=0.5), steps=60), minimize(ravine, AdamW(lr=0.1), steps=5)]
     gap = records[0].gap.copy()
+    assert gap[-2] < 0.01
     gap[-1] = 0.0
     object.__setattr__(records[0], "gap", gap)
     plotting.gaps(ax, records)
