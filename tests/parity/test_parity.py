@@ -35,13 +35,19 @@ def worst(library, rule, options):
     )
 
 
+def judge(library, cls):
+    """Assert that a rule, with the options `like` gives, follows a library's recorded paths."""
+    rule = cls.__name__
+    for settings in record.RUNS[library][rule]:
+        name = record.label(rule, settings)
+        optimizer = cls(**like(library)[rule] | settings)
+        assert excess(optimizer, RECORDED[library][name]) <= 1, f"{library}: {name}"
+
+
 @pytest.mark.parametrize(("library", "rule"), PAIRS)
 def test_parity(pytestconfig, library, rule):
     tally(pytestconfig, "parity", pairs=1, equal=1)
-    for settings in record.RUNS[library][rule]:
-        name = record.label(rule, settings)
-        optimizer = RULES[rule](**like(library)[rule] | settings)
-        assert excess(optimizer, RECORDED[library][name]) <= 1, f"{library}: {name}"
+    judge(library, RULES[rule])
 
 
 @pytest.mark.parametrize("library", record.RUNS)
