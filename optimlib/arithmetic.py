@@ -39,9 +39,11 @@ def inverse_root(matrix, eps):
     """Return the function ``v -> (matrix^(1/2) + eps I)^(-1) v`` of a symmetric matrix ``>= 0``.
 
     Directions in which the matrix is zero are left out (the pseudo-inverse): the gradients that
-    built the matrix have no part there, and rounding errors must not be divided by ``eps``.
+    built the matrix have no part there, and rounding errors must not be divided by ``eps``. The
+    result is NaN where a matrix of a sweep is not finite; the others go on.
     """
-    values, vectors = np.linalg.eigh(matrix)
+    whole = np.isfinite(matrix).all(axis=(-2, -1), keepdims=True)
+    values, vectors = np.linalg.eigh(np.where(whole, matrix, 0))
     floor = values.shape[-1] * np.finfo(values.dtype).eps * values[..., -1:]
     seen = values > floor
     roots = np.sqrt(np.where(seen, values, 1)) + eps
@@ -49,6 +51,7 @@ def inverse_root(matrix, eps):
     def apply(v):
         coordinates = np.swapaxes(vectors, -1, -2) @ v[..., None]
         scaled = np.where(seen, coordinates[..., 0] / roots, 0)
+        scaled = np.where(whole[..., 0], scaled, np.nan)
         return (vectors @ scaled[..., None])[..., 0]
 
     return apply

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from . import arithmetic, trees
-from .hyper import Swept, number, option, unknown, used
+from .hyper import Swept, check_together, number, option, show, unknown, used
+from .leaf import Leaf, finite, kept_dtype, overlaps_itself, real, same_elements
 from .record import Run
 
 # Below 512 KiB an array and its temporaries stay in the cache anyway. Blocks of 96 KiB do too, and
@@ -22,7 +23,13 @@ from .record import Run
 _BLOCK_ABOVE = 512 * 1024
 _BLOCK = 96 * 1024
 
+# Looked up once: in two dimensions a step is so short that finding these names shows.
+_array, _blank = np.ndarray, object.__new__
+
 _SMALLEST_EPS = float(np.finfo(np.float32).tiny)
+
+# float16 is computed and remembered in float32.
+_MEMORY_DTYPES = ("float32", "float64", np.dtype(np.longdouble).name)
 
 # A matrix for every leaf: 10,000 numbers already ask for 800 MB.
 _LARGEST_MATRIX = 10_000
@@ -43,6 +50,42 @@ class Hyper:
 
     def __init__(self, **values):
         self.__dict__.update(values)
+
+
+class Progress:
+    """What the steps so far have left: how many they were, and the memory of each leaf."""
+
+    def __init__(self, t=0, memory=None, shapes=None):
+        self.t = t
+        self.memory = memory or {}
+        self.shapes = shapes
+        self.alike = None  # dtype, shape and setting, if the last step was one of a bare array
+        self.torn = False  # an interrupted step has written a part of its results
+
+
+class Setting:
+    """The hyperparameters beside a leaf of one shape, and what follows from them."""
+
+    def __init__(self, rule, values: dict, shape: tuple, path: str):
+        sweeps = {name: value for name, value in values.items() if isinstance(value, Swept)}
+        runs = max((value.ndim for value in sweeps.values()), default=0)
+        # A matrix rule takes all of a leaf, or of its part of a sweep, as one vector.
+        self.flat = shape if rule.elementwise else (*shape[:runs], math.prod(shape[runs:]))
+        for name, value in sweeps.items():
+            axes = value.ndim
+            if axes > len(shape) or any(
+                n not in (1, m) for n, m in zip(value.shape, shape[:axes], strict=True)
+            ):
+                raise ValueError(
+                    f"{type(rule).__name__}: {name} is an array of shape {value.shape}, which must "
+                    f"align with the leading axes of x{path}, whose shape is {shape}. Give x one "
+                    "row for each run, e.g. np.tile(x0, (runs, 1))."
+                )
+            sweeps[name] = value.reshape(value.shape + (1,) * (len(self.flat) - axes))
+        self.h = Hyper(**{**values, **sweeps})
+        self.swept = bool(sweeps)
+        # With eps = 0, or one that is 0 in float32, a coordinate without a gradient is 0/0.
+        self.guarded = rule.elementwise and bool(np.any(values.get("eps", 1.0) < _SMALLEST_EPS))
 
 
 class Optimizer:
@@ -91,8 +134,9 @@ class Optimizer:
 
     def __init__(self, *, check_finite: bool = True, **hyperparameters):
         self._check_finite = option(type(self).__name__, "check_finite", check_finite)
-        self._hyper = self._checked({**self.defaults, **hyperparameters})
+        self._hyper = {}
         self.reset()
+        self._adopt(self._checked({**self.defaults, **hyperparameters}))
 
     def update(self, xp, t, x, g, s, h):
         """Return what is subtracted from x; bind the new memory to ``s``. See the class notes."""
@@ -135,15 +179,23 @@ class Optimizer:
             is already in use. Nothing is changed then.
         """
         checked = self._checked(hyperparameters)
-        late = self._starts() & checked.keys() if self._memory else ()
+        late = self._starts() & checked.keys() if self._progress.memory else ()
         if late:
             name = min(late)
             raise ValueError(
                 f"{type(self).__name__}: {name} sets where the memory starts, and {self.t} steps "
                 "are done; call reset() first or make a new optimizer."
             )
-        self._hyper.update(checked)
-        self._at_rest = {}
+        self._adopt(checked)
+
+    def _adopt(self, checked):
+        hyper = {**self._hyper, **checked}
+        self._grid = check_together(type(self).__name__, hyper)
+        self._hyper = hyper
+        self._scheduled = any(callable(value) for value in hyper.values())
+        self._active = self.active_slots()
+        self._settled = {}
+        self._progress.alike = None
 
     def __getattr__(self, name):
         hyper = self.__dict__.get("_hyper", {})
@@ -162,7 +214,7 @@ class Optimizer:
 
     def __repr__(self):
         options = [
-            f"{name}={_show(value)}"
+            f"{name}={show(value)}"
             for name, value in self._hyper.items()
             if not (isinstance(self.defaults[name], bool) and value == self.defaults[name])
             and value is not None
@@ -171,6 +223,8 @@ class Optimizer:
 
     def _hyper_at(self, t: int) -> dict:
         """Return the hyperparameters at step t; what schedules return is checked."""
+        if not self._scheduled:
+            return self._hyper
         values = dict(self._hyper)
         for name, value in values.items():
             if callable(value):
@@ -184,105 +238,80 @@ class Optimizer:
                     values[name] = number(type(self).__name__, name, given)
                 except (TypeError, ValueError) as error:
                     raise type(error)(f"{error} (from its schedule at t={t})") from None
-        low, high = values.get("step_min", 0.0), values.get("step_max", math.inf)
-        if np.any(low > high):
-            raise ValueError(
-                f"{type(self).__name__}: step_min={low!r} is above step_max={high!r}; swap them."
-            )
+        check_together(type(self).__name__, values)
         return values
 
-    def _hyper_for(self, t: int, shape: tuple, path: str) -> Hyper:
+    def _setting(self, values: dict, shape: tuple, path: str) -> Setting:
         """Return the hyperparameters as the rule sees them beside a leaf of this shape."""
-        constant = self._at_rest.get(shape)
-        if constant is not None:
-            return constant
-        values = self._hyper_at(t)
-        for name, value in values.items():
-            if isinstance(value, Swept):
-                values[name] = self._aligned(name, value, shape, path)
-        hyper = Hyper(**values)
-        if not any(callable(v) for v in self._hyper.values()):
-            self._at_rest[shape] = hyper
-        return hyper
-
-    def _aligned(self, name, value, shape, path):
-        axes = value.ndim
-        fits = axes <= len(shape) and all(
-            n in (1, m) for n, m in zip(value.shape, shape[:axes], strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                f"{type(self).__name__}: {name} is an array of shape {value.shape}, which must "
-                f"align with the leading axes of x{path}, whose shape is {shape}. Give x one row "
-                "for each run, e.g. np.tile(x0, (runs, 1))."
-            )
-        return value.reshape(value.shape + (1,) * (len(shape) - axes))
+        setting = self._settled.get(shape)
+        if setting is None:
+            setting = Setting(self, values, shape, path)
+            if not self._scheduled:
+                self._settled[shape] = setting
+        return setting
 
     # ---------------------------------------------------------------- memory
 
     @property
     def t(self) -> int:
         """Number of steps done."""
-        return self._t
+        return self._progress.t
 
     def reset(self) -> None:
         """Forget all steps; keep the hyperparameters."""
-        self._t = 0
-        self._memory = {}
-        self._shapes = None
-        self._at_rest = {}
-        self._torn = False
+        self._progress = Progress()
 
     def fresh(self) -> Optimizer:
         """Return a new optimizer with the same hyperparameters that has done no step."""
         return type(self)(check_finite=self._check_finite, **self._hyper)
 
-    def active_slots(self) -> dict:
-        """Return the slots (name to start) that the present hyperparameters call for."""
+    def active_slots(self, **hyperparameters) -> dict:
+        """Return the slots (name to start) that the present, or given, hyperparameters call for."""
+        values = {**self._hyper, **hyperparameters}
         return {
             slot: start
             for slot, start in self.slots.items()
-            if slot not in self.needs or self._is_used(self._hyper[self.needs[slot]])
+            if slot not in self.needs or self._is_used(values[self.needs[slot]])
         }
 
     @staticmethod
     def _is_used(value):
         return value if isinstance(value, bool) else used(value)
 
-    def _memory_of(self, path, shape, dtype, h) -> dict:
+    def _memory_of(self, leaf) -> dict:
         """Return the memory of a leaf: what is there, and the start of what is not."""
-        memory = dict(self._memory.get(path, {}))
-        for slot, start in self.active_slots().items():
+        memory = dict(self._progress.memory.get(leaf.path, {}))
+        shape = self._slot_shape(leaf.setting.flat)
+        for slot, start in self._active.items():
             if slot not in memory:
-                value = getattr(h, start) if isinstance(start, str) else start
-                full = np.empty(self._slot_shape(shape), dtype)
-                full[...] = value if self.elementwise else 0.0
-                memory[slot] = full
+                value = getattr(leaf.setting.h, start) if isinstance(start, str) else start
+                memory[slot] = np.empty(shape, leaf.dtype)
+                memory[slot][...] = value
+            elif memory[slot].shape != shape:
+                raise ValueError(
+                    f"{type(self).__name__}: x{leaf.path} and the present hyperparameters ask for "
+                    f"a memory {slot!r} of shape {shape}, but the {self.t} steps so far made one "
+                    f"of {memory[slot].shape}; reset() or make a new optimizer."
+                )
         for scalar, start in self.scalars.items():
             memory.setdefault(scalar, start)
         return memory
 
-    def _slot_shape(self, shape):
+    def _slot_shape(self, flat):
         if self.elementwise:
-            return shape
-        runs = self._sweep_axes()
-        size = math.prod(shape[runs:])
+            return flat
+        *runs, size = flat
         if size > _LARGEST_MATRIX:
             raise ValueError(
                 f"{type(self).__name__} keeps an n x n matrix; n={size} would need "
                 f"{8 * size**2 / 1e9:.1f} GB. Use AdaGrad, its diagonal form, or smaller leaves."
             )
-        return (*shape[:runs], size, size)
+        return (*runs, size, size)
 
     @property
     def sweep_shape(self) -> tuple:
         """Shape of the grid of runs that arrays of hyperparameters ask for; ``()`` for one run."""
-        shapes = [v.shape for v in self._hyper.values() if isinstance(v, Swept)]
-        axes = max(map(len, shapes), default=0)
-        return np.broadcast_shapes(*(shape + (1,) * (axes - len(shape)) for shape in shapes))
-
-    def _sweep_axes(self):
-        return len(self.sweep_shape)
+        return self._grid
 
     def state_dict(self) -> dict:
         """Return the steps done and the memory as a flat dict of copied arrays.
@@ -297,10 +326,10 @@ class Optimizer:
             ``rule``, ``t``, and for each slot and leaf ``slot + path``, e.g. ``"m['w'][0]"``.
         """
         self._refuse_torn()
-        state = {"rule": np.array(type(self).__name__), "t": np.array(self._t)}
-        for path, shape in (self._shapes or {}).items():
+        state = {"rule": np.array(type(self).__name__), "t": np.array(self.t)}
+        for path, shape in (self._progress.shapes or {}).items():
             state[f"x{path}"] = np.array(shape, dtype=np.int64)
-            for slot, value in self._memory[path].items():
+            for slot, value in self._progress.memory[path].items():
                 state[f"{slot}{path}"] = np.array(value)
         return state
 
@@ -309,11 +338,19 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            If the state is no mapping.
         ValueError
             If the state is of another rule, incomplete, or has entries this rule does not know.
-            Nothing is changed then.
+
+        Nothing is changed then.
         """
         rule = type(self).__name__
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"{rule}: the state is a {type(state).__name__}; expected what state_dict() "
+                "returns, or np.load of a file that holds it."
+            )
         state = {key: np.array(state[key]) for key in state}
         missing = [key for key in ("rule", "t") if key not in state]
         if missing:
@@ -326,10 +363,10 @@ class Optimizer:
         names = [*self.slots, *self.scalars]
         shapes, memory = {}, {}
         for key, value in state.items():
-            slot, bracket, rest = key.partition("[")
+            slot, bracket, rest = str(key).partition("[")
             path = bracket + rest
             if slot == "x":
-                shapes[path] = tuple(int(n) for n in value)
+                shapes[path] = self._loaded_shape(key, value)
             elif slot in names:
                 memory.setdefault(path, {})[slot] = value
             elif key not in ("rule", "t"):
@@ -337,40 +374,68 @@ class Optimizer:
         if memory.keys() - shapes.keys():
             path = min(memory.keys() - shapes.keys())
             raise ValueError(f"{rule}: the state has no shape 'x{path}' for its leaf; it is torn.")
+        if bool(t) != bool(shapes):
+            raise ValueError(
+                f"{rule}: the state has t={t} and {len(shapes)} leaves; it is incomplete."
+            )
         for path, shape in shapes.items():
             memory.setdefault(path, {})
-            for slot in [*self.active_slots(), *self.scalars]:
+            for slot in [*self._active, *self.scalars]:
                 if slot not in memory[path]:
                     raise ValueError(f"{rule}: the state has no {slot + path!r}; it is incomplete.")
             for slot, value in memory[path].items():
                 self._check_loaded(slot, path, value, shape)
-                if slot in self.scalars:
-                    memory[path][slot] = value.view(Swept) if value.ndim else float(value)
-        self.reset()
-        self._t = int(t)
-        self._memory = memory
-        self._shapes = shapes if shapes else None
+            dtypes = {v.dtype for slot, v in memory[path].items() if slot in self.slots}
+            if len(dtypes) > 1:
+                raise ValueError(
+                    f"{rule}: the memory of x{path} has dtypes {sorted(map(str, dtypes))}; "
+                    "expected one."
+                )
+            for slot in self.scalars:
+                value = memory[path][slot]
+                memory[path][slot] = value.view(Swept) if value.ndim else float(value)
+        self._progress = Progress(int(t), memory, shapes or None)
+
+    def _loaded_shape(self, key, value):
+        whole = value.dtype.kind in "iu" or value.size == 0
+        if value.ndim != 1 or not whole or (value < 0).any():
+            raise ValueError(
+                f"{type(self).__name__}: the state's {key!r} is {value!r}; expected a shape."
+            )
+        return tuple(int(n) for n in value)
 
     def _check_loaded(self, slot, path, value, shape):
         rule = type(self).__name__
-        if value.dtype.kind != "f":
-            raise ValueError(f"{rule}: {slot + path!r} has dtype {value.dtype}; expected a float.")
-        expected = value.shape if slot in self.scalars else self._slot_shape(shape)
+        if slot in self.scalars:
+            allowed = ("float64",)
+            aligned = value.ndim == len(shape) and all(
+                n in (1, m) for n, m in zip(value.shape, shape, strict=True)
+            )
+            expected = value.shape if value.ndim == 0 or aligned else ()
+        else:
+            allowed = _MEMORY_DTYPES
+            runs = max(0, value.ndim - 2) if self._scheduled else len(self._grid)
+            flat = shape if self.elementwise else (*shape[:runs], math.prod(shape[runs:]))
+            expected = self._slot_shape(flat)
+        if value.dtype.name not in allowed:
+            raise ValueError(
+                f"{rule}: {slot + path!r} has dtype {value.dtype}; expected {' or '.join(allowed)}."
+            )
         if value.shape != expected:
             raise ValueError(
                 f"{rule}: {slot + path!r} has shape {value.shape}; x{path} asks for {expected}."
             )
 
     def _refuse_torn(self):
-        if self._torn:
+        if self._progress.torn:
             raise RuntimeError(
-                f"{type(self).__name__}: step {self._t + 1} was interrupted while it wrote its "
+                f"{type(self).__name__}: step {self.t + 1} was interrupted while it wrote its "
                 "results; load_state_dict() a saved state or reset()."
             )
 
     # ---------------------------------------------------------------- one step
 
-    def evaluate(self, xp, t, x, g, memory: Mapping, hyperparameters: Mapping):
+    def evaluate(self, xp, t, x, g, memory: Mapping | Memory, hyperparameters: Mapping):
         """Run the bare equation on numbers of any kind. All readers of a rule go through here.
 
         Parameters
@@ -379,17 +444,33 @@ class Optimizer:
             Where the rule finds ``sqrt``, ``maximum``, ``where`` …
         t, x, g
             Step count from 1, iterate, gradient: arrays, symbols, quantities.
-        memory, hyperparameters : mapping
-            By name; missing hyperparameters are the optimizer's own.
+        memory : mapping or Memory
+            By name. A `Memory` is bound to in place.
+        hyperparameters : mapping
+            By name; missing ones are the optimizer's own, schedules at ``t``.
 
         Returns
         -------
         update, memory
             What is subtracted from x, and the new memory as a dict.
         """
-        s = Memory(**memory)
-        update = self.update(xp, t, x, g, s, Hyper(**{**self._hyper, **hyperparameters}))
+        s = memory if isinstance(memory, Memory) else Memory(**memory)
+        declared = set(s.__dict__)
+        values = {**self._hyper, **hyperparameters}
+        for name in self._hyper.keys() - hyperparameters.keys():
+            if callable(values[name]):
+                values[name] = values[name](t)
+        update = self.update(xp, t, x, g, s, Hyper(**values))
+        self._refuse_stray(s, declared)
         return update, dict(s.__dict__)
+
+    def _refuse_stray(self, s, declared):
+        if s.__dict__.keys() != declared:
+            stray = sorted(s.__dict__.keys() - declared)
+            raise AttributeError(
+                f"{type(self).__name__}.update sets s.{stray[0]}, which its slots do not declare; "
+                "it would be lost."
+            )
 
     def step(self, x, g, out=None, *, check_finite: bool | None = None):
         """Take one step.
@@ -422,31 +503,86 @@ class Optimizer:
         All of these are raised before t, the memory, x, g or ``out`` change.
         """
         self._refuse_torn()
-        check = self._check_finite if check_finite is None else check_finite
+        check = self._checks(check_finite)
+        result = self._step_alike(x, g, out, check)
+        if result is not None:
+            return result
+        progress = self._progress
         leaves = self._leaves(x, g, out, check)
-        t = self._t + 1
-        for leaf in leaves.values():
-            leaf.h = self._hyper_for(t, leaf.shape, leaf.path)
-        for leaf in leaves.values():
-            leaf.memory = self._memory_of(leaf.path, leaf.shape, leaf.dtype, leaf.h)
-        small = [leaf for leaf in leaves.values() if not self._in_blocks(leaf)]
-        for leaf in small:
-            leaf.update, leaf.new = self._apply(t, leaf.x, leaf.g, leaf.memory, leaf.h)
-        self._torn = True
-        for leaf in leaves.values():
-            if leaf.update is None:
+        t = progress.t + 1
+        values = self._hyper_at(t)
+        for leaf in leaves:
+            leaf.setting = self._setting(values, leaf.shape, leaf.path)
+        for leaf in leaves:
+            leaf.memory = self._memory_of(leaf)
+        for leaf in leaves:
+            if not self._in_blocks(leaf):
+                leaf.update, leaf.new = self._apply(t, leaf.x, leaf.g, leaf.memory, leaf.setting)
+                leaf.compute()
+        for leaf in leaves:
+            if leaf.new is None:
                 self._write_in_blocks(t, leaf)
-            else:
+            elif leaf.out is not None:
+                progress.torn = True
                 leaf.write()
-            self._memory[leaf.path] = leaf.memory
-        self._shapes = {path: leaf.shape for path, leaf in leaves.items()}
-        self._t = t
-        self._torn = False
+        progress.torn = True
+        progress.memory = {leaf.path: leaf.new or leaf.memory for leaf in leaves}
+        progress.shapes = {leaf.path: leaf.shape for leaf in leaves}
+        progress.alike = self._kind(x, leaves)
+        progress.t = t
+        progress.torn = False
         if out is not None:
             return out
-        return trees.rebuild(x, {path: leaf.result for path, leaf in leaves.items()})
+        return trees.rebuild(x, {leaf.path: leaf.result for leaf in leaves})
 
-    def _leaves(self, x, g, out, check) -> dict:
+    def _checks(self, check_finite):
+        if check_finite is None:
+            return self._check_finite
+        return option(type(self).__name__, "check_finite", check_finite)
+
+    def _kind(self, x, leaves):
+        leaf = leaves[0]
+        bare = len(leaves) == 1 and leaf.given is x and leaf.x is x and x.ndim > 0
+        if bare and self.elementwise and leaf.new is not None:
+            return x.dtype, x.shape, None if self._scheduled else leaf.setting
+        return None
+
+    def _step_alike(self, x, g, out, check):
+        """Take the step of an array that is like the one before; return None for any other.
+
+        Most steps are such. What has been checked need not be checked again, and there is no tree.
+        """
+        progress = self._progress
+        if progress.alike is None or type(x) is not _array or type(g) is not _array:
+            return None
+        dtype, shape, setting = progress.alike
+        if not (
+            x.dtype is dtype
+            and g.dtype is dtype
+            and x.shape == shape
+            and g.shape == shape
+            and (out is None or (out is x and x.flags.writeable and not overlaps_itself(x)))
+            and (not check or finite(x, g))
+        ):
+            return None
+        t = progress.t + 1
+        if setting is None:
+            setting = self._setting(self._hyper_at(t), shape, "")
+        update, new = self._apply(t, x, g, progress.memory[""], setting)
+        if out is None:
+            result = x - update
+            if result.dtype is not dtype:
+                result = result.astype(dtype)
+            progress.torn = True
+        else:
+            progress.torn = True
+            result = np.subtract(x, update, out=out, casting="same_kind")
+        progress.memory = {"": new}
+        progress.t = t
+        progress.torn = False
+        return result
+
+    def _leaves(self, x, g, out, check) -> list:
         xs = trees.flatten(x)
         gs = trees.flatten(g)
         self._check_structure(x, xs, g, gs, "g")
@@ -455,26 +591,29 @@ class Optimizer:
             self._check_structure(x, xs, out, outs, "out")
         if not xs:
             raise ValueError(f"{type(self).__name__}: x is {trees.describe(x)}; nothing to step.")
-        if self._shapes is not None and self._shapes.keys() != xs.keys():
+        shapes = self._progress.shapes
+        if shapes is not None and shapes.keys() != xs.keys():
             raise ValueError(
-                f"{type(self).__name__}: x is {trees.describe(x)}, but the {self._t} steps so far "
-                f"had the leaves {', '.join(map(repr, self._shapes))}. One optimizer serves one "
-                "set of parameters; make another or reset()."
+                f"{type(self).__name__}: x is {trees.describe(x)}, but the {self.t} steps so far "
+                f"had the leaves {', '.join(map(repr, shapes))}. One optimizer serves one set of "
+                "parameters; make another or reset()."
             )
-        leaves = {
-            path: Leaf(type(self).__name__, path, xs[path], gs[path], outs.get(path)) for path in xs
-        }
-        for path, leaf in leaves.items():
-            self._check_continuity(path, leaf)
+        rule = type(self).__name__
+        leaves = []
+        for path in xs:
+            leaf = Leaf(rule, path, xs[path], gs[path])
+            self._check_continuity(leaf)
             if check:
                 leaf.check_finite()
+            if out is not None:
+                leaf.give(outs[path])
+            leaves.append(leaf)
         if len(leaves) > 1:
-            self._check_sharing(leaves, "x", {p: v for p, v in xs.items() if _is_array(v)})
-        if outs:
-            if len(leaves) > 1:
-                self._check_sharing(leaves, "out", outs)
-            for leaf in leaves.values():
-                leaf.shield(leaves.values())
+            self._check_sharing("x", {leaf.path: leaf.given for leaf in leaves})
+        if out is not None and len(leaves) > 1:
+            self._check_sharing("out", outs)
+        if out is not None:
+            _shield(leaves)
         return leaves
 
     def _check_structure(self, x, xs, other, others, name):
@@ -495,24 +634,24 @@ class Optimizer:
             f"they must have the same structure ({detail})."
         )
 
-    def _check_continuity(self, path, leaf):
-        if self._shapes is None:
+    def _check_continuity(self, leaf):
+        if self._progress.shapes is None:
             return
-        rule = type(self).__name__
-        if self._shapes[path] != leaf.shape:
+        rule, path = type(self).__name__, leaf.path
+        if self._progress.shapes[path] != leaf.shape:
             raise ValueError(
-                f"{rule}: x{path} has shape {leaf.shape}, but {self._shapes[path]} at the "
-                f"{self._t} steps so far. One optimizer serves one set of parameters; make another "
+                f"{rule}: x{path} has shape {leaf.shape}, but {self._progress.shapes[path]} at the "
+                f"{self.t} steps so far. One optimizer serves one set of parameters; make another "
                 "or reset()."
             )
-        for slot, value in self._memory[path].items():
+        for slot, value in self._progress.memory[path].items():
             if slot not in self.scalars and value.dtype != leaf.dtype:
                 raise ValueError(
                     f"{rule}: x{path} has dtype {leaf.given.dtype}, but its memory {slot!r} is "
                     f"{value.dtype}; keep one dtype, or reset()."
                 )
 
-    def _check_sharing(self, leaves, name, arrays):
+    def _check_sharing(self, name, arrays):
         clash = trees.shared_memory(arrays)
         if clash:
             raise ValueError(
@@ -521,63 +660,108 @@ class Optimizer:
             )
 
     def _in_blocks(self, leaf) -> bool:
-        return (
-            self.elementwise
-            and leaf.x.nbytes > _BLOCK_ABOVE
-            and not any(isinstance(v, Swept) for v in leaf.h.__dict__.values())
-        )
+        return self.elementwise and leaf.x.nbytes > _BLOCK_ABOVE and not leaf.setting.swept
 
-    def _apply(self, t, x, g, memory, h):
-        """Run the equation on arrays; return the update and the new memory."""
+    def _apply(self, t, x, g, memory, setting):
+        """Run the equation on arrays; return the update, and the new memory in arrays of ours."""
+        shape = kept = x.shape
         if not self.elementwise:
-            shape, runs = x.shape, self._sweep_axes()
-            flat = (*shape[:runs], math.prod(shape[runs:]))
-            h = self._hyper_for(t, flat, "")
-            x, g = x.reshape(flat), g.reshape(flat)
-        s = Memory(**memory)
-        if self._may_divide_zero_by_zero(h):
-            with np.errstate(divide="ignore", invalid="ignore"):
-                update = self.update(arithmetic, t, x, g, s, h)
-            update = np.where(np.isnan(update) & ~np.isnan(g), 0, update)
-            for slot in memory.keys() - self.scalars.keys():
-                new = getattr(s, slot)
-                setattr(s, slot, np.where(np.isnan(new) & ~np.isnan(g), memory[slot], new))
+            # Matrix products round differently in another memory layout.
+            x, g = (np.ascontiguousarray(a).reshape(setting.flat) for a in (x, g))
+            kept = self._slot_shape(setting.flat)
+        s = _blank(Memory)
+        s.__dict__ = new = memory.copy()
+        if setting.guarded:
+            update = self._guarded(t, x, g, s, setting.h)
         else:
-            update = self.update(arithmetic, t, x, g, s, h)
-        if s.__dict__.keys() != memory.keys():
-            stray = sorted(s.__dict__.keys() - memory.keys())
-            raise AttributeError(
-                f"{type(self).__name__}.update sets s.{stray[0]}, which its slots do not declare; "
-                "it would be lost."
-            )
-        if not self.elementwise:
-            update = update.reshape(shape)
-        return update, s.__dict__
+            update = self.update(arithmetic, t, x, g, s, setting.h)
+        if len(new) != len(memory):
+            self._refuse_stray(s, memory.keys())
+        dtype = x.dtype
+        for slot, value in new.items():
+            if (
+                type(value) is not _array
+                or value.base is not None
+                or value.dtype is not dtype
+                or value.shape != kept
+                or value is x
+                or value is g
+            ):
+                new[slot] = self._owned(slot, value, memory[slot])
+        if type(update) is not _array or update.shape != shape:
+            update = self._fitted("its update", update, x).reshape(shape)
+        return update, new
 
-    def _may_divide_zero_by_zero(self, h) -> bool:
-        # With eps = 0, or one that is 0 in float32, a coordinate that has seen no gradient is 0/0:
-        # it then stays where it is.
-        return self.elementwise and bool(np.any(h.__dict__.get("eps", 1.0) < _SMALLEST_EPS))
+    def _owned(self, slot, value, old):
+        if slot not in self.scalars:
+            return self._fitted(f"s.{slot}", value, old).copy()
+        return value if type(value) is Swept else float(value)
+
+    def _fitted(self, name, value, like):
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(
+                f"{type(self).__name__}.update makes {name} a {type(value).__name__}; expected "
+                "real numbers."
+            )
+        if array.shape not in ((), like.shape):
+            raise ValueError(
+                f"{type(self).__name__}.update makes {name} of shape {array.shape}; expected "
+                f"{like.shape}."
+            )
+        return np.broadcast_to(array.astype(like.dtype, copy=False), like.shape)
+
+    def _guarded(self, t, x, g, s, h):
+        """Run the equation with eps = 0; a term that is 0/0 counts as 0.
+
+        Such a term is the same, 0, for every eps > 0; so where the result is not a number, that of
+        some other eps stands in for it.
+        """
+        other = Memory(**s.__dict__)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            update = self.update(arithmetic, t, x, g, s, h)
+        lost = np.isnan(update) & np.isfinite(g)
+        if not np.any(lost):
+            return update
+        spare = self.update(arithmetic, t, x, g, other, Hyper(**{**h.__dict__, "eps": 1.0}))
+        for slot in s.__dict__.keys() - self.scalars.keys():
+            new = getattr(s, slot)
+            setattr(s, slot, np.where(lost & np.isnan(new), getattr(other, slot), new))
+        return np.where(lost, spare, update)
 
     def _write_in_blocks(self, t, leaf):
         x, g = leaf.x.reshape(-1), leaf.g.reshape(-1)
-        result = leaf.target()
-        flat = result.reshape(-1) if result.flags.c_contiguous else np.empty(x.shape, leaf.dtype)
-        arrays = {k: v.reshape(-1) for k, v in leaf.memory.items() if k not in self.scalars}
-        scalars = {k: v for k, v in leaf.memory.items() if k in self.scalars}
+        result = leaf.out if leaf.out is not None else np.empty(leaf.shape, leaf.kept)
+        flat = result.reshape(-1) if result.flags.c_contiguous else np.empty(x.shape, leaf.kept)
+        arrays, scalars = self._flat_memory(leaf)
         new = {}
         block = _BLOCK // x.itemsize
         for i in range(0, x.size, block):
             part = slice(i, i + block)
             memory = {k: v[part] for k, v in arrays.items()} | scalars
-            update, new = self._apply(t, x[part], g[part], memory, leaf.h)
+            update, new = self._apply(t, x[part], g[part], memory, leaf.setting)
+            self._progress.torn = True
+            np.subtract(x[part], update, out=flat[part], casting="same_kind")
             for k, v in arrays.items():
                 v[part] = new[k]
-            np.subtract(x[part], update, out=flat[part], casting="same_kind")
         if not result.flags.c_contiguous:
             result[...] = flat.reshape(result.shape)
         leaf.memory.update({k: new[k] for k in scalars})
         leaf.result = result
+
+    def _flat_memory(self, leaf):
+        """Return the memory as flat views that can be written, and the scalars."""
+        arrays, scalars = {}, {}
+        for slot, value in leaf.memory.items():
+            if slot in self.scalars:
+                scalars[slot] = value
+                continue
+            # Arrays that a rule made, or that were loaded, may be in any order, or be one.
+            shared = any(value is other.base for other in arrays.values())
+            if shared or not value.flags.c_contiguous:
+                leaf.memory[slot] = value.copy(order="C")
+            arrays[slot] = leaf.memory[slot].reshape(-1)
+        return arrays, scalars
 
     # ---------------------------------------------------------------- loops
 
@@ -599,12 +783,27 @@ class Optimizer:
             After step t: the step count, the new iterate, and the gradient that led to it (taken
             at the iterate before).
         """
-        self._check_callable(grad)
-        x = x0
+        self._check_callable(grad, "grad")
+        self._refuse_torn()
+        return self._iterate(grad, self._start(x0), check_finite)
+
+    def _iterate(self, grad, x, check_finite):
         while True:
             g = grad(x)
             x = self.step(x, g, check_finite=check_finite)
-            yield self._t, x, g
+            yield self.t, x, g
+
+    def _start(self, x0):
+        """Return a copy of a start, integers as floats, everything else as it will stay."""
+        rule = type(self).__name__
+        leaves = {}
+        for path, leaf in trees.flatten(x0).items():
+            array = real(f"{rule}: x{path}", leaf)
+            array = array.astype(kept_dtype(array))
+            leaves[path] = array if array.ndim or isinstance(leaf, np.ndarray) else array[()]
+        if not leaves:
+            raise ValueError(f"{rule}: x is {trees.describe(x0)}; nothing to step.")
+        return trees.rebuild(x0, leaves)
 
     def run(
         self,
@@ -641,19 +840,28 @@ class Optimizer:
             ``x`` (last iterate), ``path`` (recorded iterates on a new first axis; without
             ``every``, ``steps + 1`` of them), ``t`` (the step counts they belong to).
         """
-        self._check_callable(grad)
+        self._check_callable(grad, "grad")
+        if callback is not None:
+            self._check_callable(callback, "callback")
         steps = self._whole(steps, "steps", 0)
         every = self._whole(every, "every", 1)
-        x = _owned(x0)
-        recorder = Recorder(x, self._t, steps, every)
+        check = self._checks(check_finite)
+        self._refuse_torn()
+        x = self._start(x0)
+        recorder = Recorder(x, self.t, steps, every)
         for i in range(1, steps + 1):
+            g = grad(x)
             try:
-                x = self.step(x, grad(x), check_finite=check_finite)
-            except ValueError as error:
-                raise ValueError(f"{error} (at step {i} of {steps} of this run)") from error
-            recorder.keep(i, x, last=i == steps)
-            if callback is not None and callback(self._t, _owned(x)) is True:
-                recorder.keep(i, x, last=True)
+                after = self._step_alike(x, g, None, check)
+                x = self.step(x, g, check_finite=check) if after is None else after
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"{error} (at step {i} of {steps} of this run)") from error
+            verdict = callback(self.t, _owned(x)) if callback is not None else False
+            stop = isinstance(verdict, bool | np.bool_) and bool(verdict)
+            if stop or i % every == 0 or i == steps:
+                recorder.keep(i, x)
+            if stop:
                 break
         return recorder.run(repr(self), x)
 
@@ -668,232 +876,77 @@ class Optimizer:
             )
         return whole
 
-    def _check_callable(self, grad):
-        if not callable(grad):
+    def _check_callable(self, function, name):
+        if not callable(function):
             raise TypeError(
-                f"{type(self).__name__}: grad is a {type(grad).__name__}; expected a function "
-                "x -> gradient. To take one step with a gradient at hand, use step(x, g)."
+                f"{type(self).__name__}: {name} is a {type(function).__name__}; expected "
+                + (
+                    "a function x -> gradient. To take one step with a gradient at hand, use "
+                    "step(x, g)."
+                    if name == "grad"
+                    else "a function (t, x)."
+                )
             )
 
-    def __call__(self, fun, x0, args=(), jac=None, callback=None, maxiter=1000, gtol=0.0, **others):
+    def __call__(self, fun, x0, args=(), jac=None, callback=None, **options):
         """Be a ``method`` of `scipy.optimize.minimize`: a fresh copy of this optimizer runs.
 
-        Options are ``maxiter`` (steps) and ``gtol`` (stop when the largest partial derivative is
-        at most this; 0 never stops early unless the gradient is exactly 0).
+        Options are ``maxiter`` (steps, 1000 by default) and ``gtol``, or SciPy's ``tol``: stop when
+        the largest partial derivative is at most this. By default it is 0: the run ends early only
+        where the gradient is exactly 0, and ``maxiter`` steps count as success.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
         """
-        from scipy.optimize import OptimizeResult
+        from .bridge import minimize
 
-        rule = type(self).__name__
-        if not callable(jac):
-            raise ValueError(f"{rule} needs the gradient: pass jac=, a function, or jac=True.")
-        for name in ("bounds", "constraints"):
-            if others.pop(name, None):
-                raise ValueError(f"{rule} minimises without {name}; use another method for them.")
-        others.pop("hess", None)
-        others.pop("hessp", None)
-        if others:
-            raise TypeError(f"{rule}: unknown options {sorted(others)}; it has maxiter and gtol.")
-        maxiter = self._whole(maxiter, "maxiter", 0)
-        opt = self.fresh()
-        x = np.array(x0)
-        evaluations, success = 0, False
-        while True:
-            g = jac(x.copy(), *args)
-            evaluations += 1
-            success = bool(np.max(np.abs(g), initial=0.0) <= gtol)
-            if success or opt.t >= maxiter:
-                break
-            x = opt.step(x, g)
-            if callback is not None:
-                callback(x.copy())
-        return OptimizeResult(
-            x=x,
-            fun=fun(x.copy(), *args),
-            jac=g,
-            nit=opt.t,
-            nfev=1,
-            njev=evaluations,
-            success=success or gtol == 0,
-            status=0 if success else 1,
-            message="gradient within gtol" if success else f"{opt.t} steps done",
-        )
-
-
-class Leaf:
-    """One parameter of a step: what was given, checked and cast, and what comes out."""
-
-    def __init__(self, rule, path, x, g, out):
-        self.rule, self.path, self.out = rule, path, out
-        self.scalar = not isinstance(x, np.ndarray)
-        self.given = self._real("x", x)
-        kind = self.given.dtype
-        self.kept = kind if kind.kind == "f" else np.dtype(np.float64)
-        self.dtype = np.dtype(np.float32) if self.kept == np.float16 else self.kept
-        self.shape = self.given.shape
-        self.scalar = self.scalar and self.shape == ()
-        g = self._real("g", g)
-        if g.shape != self.shape:
-            raise ValueError(
-                f"{rule}: x{path} has shape {self.shape}, its gradient g{path} has {g.shape}; "
-                "they must be equal (nothing is broadcast)."
-            )
-        self.x = self._cast(self.given)
-        self.g = self._cast(g)
-        self.g_given = g
-        self.update = self.new = self.result = self.h = self.memory = None
-        if out is not None:
-            self._check_out()
-
-    def _real(self, name, value):
-        if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(
-                f"{self.rule}: {name}{self.path} is a masked array; its mask would be lost. Pass "
-                "filled values."
-            )
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(
-                f"{self.rule}: {name}{self.path} is of dtype {array.dtype}; expected real numbers "
-                "(float or integer)." + _advice(array.dtype.kind)
-            )
-        return array
-
-    def _cast(self, array):
-        if array.dtype == self.dtype:
-            return array
-        with np.errstate(over="ignore"):
-            return array.astype(self.dtype)
-
-    def check_finite(self):
-        for name, array, given in (("x", self.x, self.given), ("g", self.g, self.g_given)):
-            if not _finite(array):
-                index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-                where = f"[{', '.join(map(str, index))}]" if index else ""
-                value = given[index]
-                why = f" (too large for {self.dtype})" if np.isfinite(value) else ""
-                raise ValueError(
-                    f"{self.rule}: {name}{self.path}{where} is {value}{why}; expected a finite "
-                    "number. Lower lr if the run diverged, or pass check_finite=False."
-                )
-
-    def _check_out(self):
-        out, where = self.out, f"{self.rule}: out{self.path}"
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"{where} is a {type(out).__name__}; expected an array to write into.")
-        if out.shape != self.shape:
-            raise ValueError(f"{where} has shape {out.shape}; expected x's shape {self.shape}.")
-        if out.dtype != self.kept:
-            raise TypeError(
-                f"{where} has dtype {out.dtype}; the result is {self.kept}. Give an array of that "
-                "dtype."
-            )
-        if not out.flags.writeable:
-            raise ValueError(f"{where} is read-only; give an array that can be written.")
-
-    def shield(self, leaves):
-        """Copy inputs that writing some leaf's ``out`` would overwrite before they are read."""
-        for other in leaves:
-            for name in ("x", "g"):
-                array = getattr(self, name)
-                same = other is self and _same_elements(array, other.out)
-                if not same and np.may_share_memory(array, other.out):
-                    setattr(self, name, array.copy())
-
-    def target(self):
-        return self.out if self.out is not None else np.empty(self.shape, self.kept)
-
-    def write(self):
-        """Commit: copy the new memory into the arrays we own, then the new iterate."""
-        for slot, new in self.new.items():
-            own = self.memory[slot]
-            if isinstance(own, np.ndarray) and not isinstance(own, Swept):
-                own[...] = new
-            else:
-                self.memory[slot] = new
-        if self.out is not None:
-            np.subtract(self.x, self.update, out=self.out, casting="same_kind")
-            self.result = self.out
-            return
-        result = np.asarray(self.x - self.update)
-        self.result = result if result.dtype == self.kept else result.astype(self.kept)
-        if self.scalar:
-            self.result = self.result[()]
+        return minimize(self, fun, x0, args, jac, callback, **options)
 
 
 class Recorder:
     """Keeps copies of iterates during a run, in arrays that are allocated once."""
 
     def __init__(self, x0, t0, steps, every):
-        self.every, self.t0 = every, t0
-        rows = 1 + steps // every + (steps % every > 0)
-        self.x0 = x0
+        rows = 1 + (steps + every - 1) // every
+        self.x0, self.t0 = x0, t0
         self.rows = {
-            path: np.empty((rows, *np.shape(leaf)), _kept(leaf))
+            path: np.empty((rows, *leaf.shape), leaf.dtype)
             for path, leaf in trees.flatten(x0).items()
         }
+        self.bare = self.rows.get("")
         self.at = []
-        self._put(0, x0)
+        self.keep(0, x0)
 
-    def keep(self, i, x, last):
-        if i % self.every == 0 or (last and self.at[-1] != i):
-            self._put(i, x)
-
-    def _put(self, i, x):
-        if self.at and self.at[-1] == i:
-            return
-        for path, leaf in trees.flatten(x).items():
-            self.rows[path][len(self.at)] = leaf
+    def keep(self, i, x):
+        row = len(self.at)
+        if self.bare is not None:
+            self.bare[row] = x
+        else:
+            for path, leaf in trees.flatten(x).items():
+                self.rows[path][row] = leaf
         self.at.append(i)
 
     def run(self, rule, x):
         done = len(self.at)
-        path = trees.rebuild(self.x0, {p: rows[:done] for p, rows in self.rows.items()})
+        # A run that was stopped early must not hold on to the rows that it did not need.
+        kept = {p: a if len(a) == done else a[:done].copy() for p, a in self.rows.items()}
+        path = trees.rebuild(self.x0, kept)
         return Run(x=x, path=path, t=np.array(self.at) + self.t0, rule=rule)
 
 
-def _show(value) -> str:
-    if isinstance(value, Swept):
-        return f"<{'x'.join(map(str, value.shape))} values from {value.min():g} to {value.max():g}>"
-    if callable(value):
-        # The repr of a function or of a plain object holds its address, which changes every time.
-        shown = repr(value)
-        return getattr(value, "__qualname__", type(value).__name__) if " at 0x" in shown else shown
-    return repr(value)
-
-
-def _advice(kind) -> str:
-    return {
-        "c": " Split complex parameters into real and imaginary parts.",
-        "b": " Convert with .astype(float) if 0 and 1 are meant.",
-    }.get(kind, "")
-
-
-def _finite(array) -> bool:
-    # One pass instead of two: a sum of squares is finite unless an entry is not, or it overflows.
-    square = float(np.vdot(array, array))
-    return square - square == 0 or bool(np.isfinite(array).all())
-
-
-def _is_array(leaf) -> bool:
-    return isinstance(leaf, np.ndarray)
-
-
-def _same_elements(a, b) -> bool:
-    return (
-        a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
-        and a.strides == b.strides
-        and a.shape == b.shape
-        and a.dtype == b.dtype
-    )
-
-
-def _kept(leaf) -> np.dtype:
-    dtype = np.asarray(leaf).dtype
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+def _shield(leaves):
+    """Copy inputs that writing some leaf's ``out`` would overwrite before they are read."""
+    arrays = {}
+    for leaf in leaves:
+        arrays |= {(leaf, "x"): leaf.x, (leaf, "g"): leaf.g, (leaf, "out"): leaf.out}
+    for pair in trees.meetings(arrays):
+        (leaf, name), (other, out) = sorted(pair, key=lambda key: key[1] == "out")
+        if name == "out" or out != "out":
+            continue
+        array = arrays[leaf, name]
+        if leaf is not other or not same_elements(array, leaf.out):
+            setattr(leaf, name, array.copy())
 
 
 def _owned(tree):

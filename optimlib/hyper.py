@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-import numbers
+import reprlib
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def unknown(rule: str, name: str, known) -> str:
     """Return the message for a hyperparameter that the rule does not have."""
     hint = _ELSEWHERE.get(name)
     if hint is None or hint.split()[0] not in known:
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name.lower(), known, n=1)
         hint = close[0] if close else None
     asked = f" Did you mean {hint}?" if hint else ""
     return f"{rule} has no hyperparameter {name!r}.{asked} It has: {', '.join(known)}."
@@ -84,19 +84,16 @@ def number(rule: str, name: str, value):
     ValueError
         If a value is NaN or outside the range of `within`.
     """
-    given = value
-    if isinstance(value, bool | np.bool_ | str | bytes | None) or np.iscomplexobj(value):
-        raise TypeError(_not_a_number(rule, name, given))
-    if isinstance(value, numbers.Real) or np.ndim(value) == 0:
-        try:
-            value = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(_not_a_number(rule, name, given)) from None
-        _check_range(rule, name, value, given)
-        return value
-    array = np.asarray(value)
+    if isinstance(value, _NO_NUMBERS) or is_masked(value):
+        raise TypeError(_not_a_number(rule, name, value))
+    if not isinstance(value, list | tuple) and np.ndim(value) == 0:
+        return _single(rule, name, value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of unequal lengths
+        raise TypeError(_not_a_number(rule, name, value)) from None
     if array.dtype.kind not in "fiu":
-        raise TypeError(_not_a_number(rule, name, given))
+        raise TypeError(_not_a_number(rule, name, value))
     if array.size == 0:
         raise ValueError(f"{rule}: {name} is an empty array; a sweep needs at least one value.")
     array = array.astype(np.float64)
@@ -104,16 +101,52 @@ def number(rule: str, name: str, value):
     good = (array >= low if low_in else array > low) & (array <= high if high_in else array < high)
     if not good.all():
         where = tuple(int(i) for i in np.argwhere(~good)[0])
-        _check_range(
-            rule, f"{name}", float(array[where]), float(array[where]), f" at index {where}"
-        )
+        first = float(array[where])
+        _check_range(rule, name, first, first, f" at index {where}")
     return array.view(Swept)
+
+
+# Things that Python, or NumPy, would turn into a float without a word.
+_NO_NUMBERS = bool | np.bool_ | str | bytes | None | complex | np.complexfloating
+
+
+def is_masked(value) -> bool:
+    """Tell whether a value is a masked array; NumPy's class of them would have to be imported."""
+    return isinstance(value, np.ndarray) and hasattr(value, "mask")
+
+
+def _single(rule, name, value):
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiu":
+        raise TypeError(_not_a_number(rule, name, value))
+    try:
+        single = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(_not_a_number(rule, name, value)) from None
+    except OverflowError:  # an integer of more than 308 digits
+        single = math.inf
+    _check_range(rule, name, single, value)
+    return single
+
+
+def show(value) -> str:
+    """Return a hyperparameter as it is printed: stable, and on one line.
+
+    >>> show(number("Adam", "lr", [0.1, 0.2]))
+    '<2 values from 0.1 to 0.2>'
+    """
+    if isinstance(value, Swept):
+        return f"<{'x'.join(map(str, value.shape))} values from {value.min():g} to {value.max():g}>"
+    shown = repr(value)
+    # The repr of a function or of a plain object holds its address, which changes every time.
+    if callable(value) and " at 0x" in shown:
+        return getattr(value, "__qualname__", type(value).__name__)
+    return shown
 
 
 def _not_a_number(rule, name, value):
     return (
-        f"{rule}: {name}={value!r} is a {type(value).__name__}; expected a real number, an array "
-        "of them (a sweep), or a callable t -> value (a schedule)."
+        f"{rule}: {name}={reprlib.repr(value)} is a {type(value).__name__}; expected a real "
+        "number, an array of them (a sweep), or a callable t -> value (a schedule)."
     )
 
 
@@ -123,8 +156,37 @@ def _check_range(rule, name, value, given, place=""):
     below = value <= high if high_in else value < high
     if not (above and below):
         raise ValueError(
-            f"{rule}: {name}={given!r}{place} is out of range; expected {within(name)}."
+            f"{rule}: {name}={reprlib.repr(given)}{place} is out of range; expected {within(name)}."
         )
+
+
+def check_together(rule: str, values: dict) -> tuple:
+    """Check hyperparameters against one another; return the shape of the grid of runs.
+
+    Raises
+    ------
+    ValueError
+        If arrays do not align at their leading axes, or ``step_min`` is above ``step_max``.
+    """
+    sweeps = {name: value for name, value in values.items() if isinstance(value, Swept)}
+    rank = max((value.ndim for value in sweeps.values()), default=0)
+
+    def aligned(value):
+        return np.reshape(value, np.shape(value) + (1,) * (rank - np.ndim(value)))
+
+    try:
+        grid = np.broadcast_shapes(*(aligned(value).shape for value in sweeps.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in sweeps.items())
+        raise ValueError(
+            f"{rule}: these arrays do not align at their leading axes: {shapes}. Give axes that "
+            "vary together the same length, and others length 1."
+        ) from None
+    low, high = values.get("step_min"), values.get("step_max")
+    known = low is not None and high is not None and not callable(low) and not callable(high)
+    if known and np.any(aligned(low) > aligned(high)):
+        raise ValueError(f"{rule}: step_min={show(low)} is above step_max={show(high)}; swap them.")
+    return grid
 
 
 def option(rule: str, name: str, value) -> bool:
@@ -171,14 +233,15 @@ class Swept(np.ndarray):
         return result.view(Swept) if isinstance(result, np.ndarray) else result
 
     def __pow__(self, exponent):
-        return _power(self, exponent, lambda base: base**exponent)
+        return _power(self, exponent)
 
     def __rpow__(self, base):
-        return _power(self, base, lambda exponent: base**exponent)
+        return _power(base, self)
 
 
-def _power(array, other, function):
-    # A grid repeats its values: each distinct one is raised once.
-    values, place = np.unique(array.view(np.ndarray), return_inverse=True)
-    powers = np.array([function(v) for v in values.tolist()])
-    return powers[place].reshape(array.shape).view(Swept)
+def _power(base, exponent):
+    if any(isinstance(a, np.ndarray) and not isinstance(a, Swept) for a in (base, exponent)):
+        return np.power(base, exponent)
+    bases, exponents = np.broadcast_arrays(base, exponent)
+    pairs = zip(bases.ravel().tolist(), exponents.ravel().tolist(), strict=True)
+    return np.array([b**e for b, e in pairs]).reshape(bases.shape).view(Swept)

@@ -87,7 +87,7 @@ class Momentum(Optimizer):
     def update(self, xp, t, x, g, s, h):
         if used(h.weight_decay):
             g = g + h.weight_decay * x
-        weight = xp.where(t == 1, 1.0, 1.0 - h.dampening)
+        weight = xp.where(t > 1, 1.0 - h.dampening, 1.0)
         if h.lr_inside:
             s.b = h.momentum * s.b + h.lr * weight * g
             return s.b
@@ -186,7 +186,7 @@ class Rprop(Optimizer):
         shrunk = xp.where(turn < 0, h.eta_minus * s.step, s.step)
         grown = xp.where(turn > 0, h.eta_plus * s.step, shrunk)
         s.step = xp.minimum(xp.maximum(grown, h.step_min), h.step_max)
-        s.prev = xp.where(turn < 0, 0 * g, g)
+        s.prev = xp.where(turn < 0, 0, g)
         return xp.sign(s.prev) * s.step
 
 

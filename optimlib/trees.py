@@ -7,6 +7,8 @@ after the tree's name to reach the leaf: ``""`` for a bare array, ``"['w'][0]"``
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 _CONTAINERS = (dict, list, tuple)
@@ -30,6 +32,8 @@ def _collect(tree, path, leaves):
     elif isinstance(tree, list | tuple):
         for i, branch in enumerate(tree):
             _collect(branch, f"{path}[{i}]", leaves)
+    elif path in leaves:
+        raise ValueError(f"Two keys of one dict print as {path}; give them names that differ.")
     else:
         leaves[path] = tree
 
@@ -45,7 +49,7 @@ def rebuild(tree, leaves: dict):
 
 def _rebuild(tree, path, leaves):
     if isinstance(tree, dict):
-        rebuilt = tree.copy()
+        rebuilt = copy.copy(tree)
         for key, branch in tree.items():
             rebuilt[key] = _rebuild(branch, f"{path}[{key!r}]", leaves)
         return rebuilt
@@ -77,20 +81,29 @@ def describe(tree) -> str:
 def shared_memory(arrays: dict):
     """Return the paths of two arrays that share memory, or ``None``.
 
-    Arrays are sorted by address, so that many leaves cost little; only neighbours whose address
-    ranges overlap are compared element by element (interleaved views are not a clash).
+    Interleaved views are not a clash.
     """
-    spans = sorted(
-        (*np.lib.array_utils.byte_bounds(a), path) for path, a in arrays.items() if a.size
-    )
+    return next((pair for pair in meetings(arrays) if _overlap(*map(arrays.get, pair))), None)
+
+
+def meetings(arrays: dict):
+    """Yield the pairs of keys of arrays whose address ranges overlap.
+
+    Arrays are sorted by address, so that many of them cost little.
+    """
+    spans = ((*_span(a), key) for key, a in arrays.items() if a.size)
     open_spans = []
-    for low, high, path in spans:
+    for low, high, key in sorted(spans, key=lambda span: span[0]):
         open_spans = [(end, other) for end, other in open_spans if end > low]
-        for _, other in open_spans:
-            if _overlap(arrays[other], arrays[path]):
-                return other, path
-        open_spans.append((high, path))
-    return None
+        yield from ((other, key) for _, other in open_spans)
+        open_spans.append((high, key))
+
+
+def _span(a):
+    if not a.flags.forc:
+        return np.lib.array_utils.byte_bounds(a)
+    first = a.__array_interface__["data"][0]
+    return first, first + a.nbytes
 
 
 def _overlap(a, b) -> bool:
