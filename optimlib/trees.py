@@ -91,7 +91,7 @@ def meetings(arrays: dict):
 
     Arrays are sorted by address, so that many of them cost little.
     """
-    spans = ((*_span(a), key) for key, a in arrays.items() if a.size)
+    spans = ((*_span(a), key) for key, a in arrays.items())
     open_spans = []
     for low, high, key in sorted(spans, key=lambda span: span[0]):
         open_spans = [(end, other) for end, other in open_spans if end > low]
