@@ -343,7 +343,9 @@ class Optimizer:
         ValueError
             If the state is of another rule, incomplete, or has entries this rule does not know.
 
-        Nothing is changed then.
+        Notes
+        -----
+        After an error nothing has changed.
         """
         rule = type(self).__name__
         if not isinstance(state, Mapping):
@@ -500,7 +502,9 @@ class Optimizer:
         RuntimeError
             An earlier step was interrupted while it wrote.
 
-        All of these are raised before t, the memory, x, g or ``out`` change.
+        Notes
+        -----
+        All errors are raised before t, the memory, x, g or ``out`` change.
         """
         self._refuse_torn()
         check = self._checks(check_finite)

@@ -105,8 +105,16 @@ _ADVICE = {
 }
 
 
+# For longer vectors BLAS wakes its threads, which on a busy machine can take milliseconds.
+_UNTHREADED = 8192
+
+
 def finite(a, b) -> bool:
     """Tell whether all entries of two arrays of one shape are finite."""
+    if a.size > _UNTHREADED:
+        a, b = a.reshape(-1), b.reshape(-1)
+        parts = (slice(i, i + _UNTHREADED) for i in range(0, a.size, _UNTHREADED))
+        return all(finite(a[part], b[part]) for part in parts)
     # One pass over each: a scalar product is finite unless an entry is not, or it overflows.
     return isfinite(vdot(a, b)) or bool(np.isfinite(a).all() and np.isfinite(b).all())
 

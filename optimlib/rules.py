@@ -214,7 +214,7 @@ class AdaGrad(Optimizer):
 
     Notes
     -----
-    Source: Duchi, Hazan and Singer (2011), Figure 1, with the diagonal matrix.
+    Source: Duchi, Hazan and Singer (2011), Figure 1.
 
     Examples
     --------
@@ -252,7 +252,7 @@ class FullAdaGrad(Optimizer):
     -----
     Each leaf of n numbers is one vector; its matrix has n² entries and a step costs O(n³). In
     directions that no gradient has shown, the inverse is taken as zero (the pseudo-inverse).
-    Source: Duchi, Hazan and Singer (2011), Figure 1, with the full matrix.
+    Source: Duchi, Hazan and Singer (2011), Figure 2.
 
     Examples
     --------
