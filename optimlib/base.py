@@ -18,10 +18,10 @@ from .hyper import Swept, check_together, number, option, show, unknown, used
 from .leaf import Leaf, finite, kept_dtype, overlaps_itself, real, same_elements
 from .record import Run
 
-# Below 512 KiB an array and its temporaries stay in the cache anyway. Blocks of 96 KiB do too, and
-# are small enough for the C library to keep their memory instead of returning it at every block.
-_BLOCK_ABOVE = 512 * 1024
-_BLOCK = 96 * 1024
+# Blocks of 96 KiB stay in the cache with their temporaries. They are also small enough for the C
+# library to keep their memory: temporaries of 128 KiB or more may be returned to the system and
+# fetched again at every operation, which costs more than the arithmetic.
+_BLOCK = _BLOCK_ABOVE = 96 * 1024
 
 # Looked up once: in two dimensions a step is so short that finding these names shows.
 _array, _blank = np.ndarray, object.__new__

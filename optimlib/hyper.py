@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import reprlib
 
@@ -232,8 +233,17 @@ class Swept(np.ndarray):
         result = getattr(ufunc, method)(*plain, **kwargs)
         return result.view(Swept) if isinstance(result, np.ndarray) else result
 
+    @functools.cached_property
+    def _distinct(self):
+        # A flat list of the cells of a grid repeats its values: each is raised to a power once.
+        return np.unique(self.view(np.ndarray), return_inverse=True)
+
     def __pow__(self, exponent):
-        return _power(self, exponent)
+        if np.ndim(exponent):
+            return _power(self, exponent)
+        values, places = self._distinct
+        powers = np.array([value**exponent for value in values.tolist()])
+        return powers[places].reshape(self.shape).view(Swept)
 
     def __rpow__(self, base):
         return _power(base, self)

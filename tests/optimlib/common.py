@@ -1,6 +1,5 @@
 """What the behaviour tests of optimlib share: cases, gradients, and comparison to the last bit."""
 
-import copy
 import itertools
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -139,8 +138,3 @@ def refuses(opt, error, *said, x, g, out=None, **options):
 def rows(array):
     """Return the indices of the runs of a sweep."""
     return itertools.product(*map(range, array.shape))
-
-
-def twin(opt):
-    """Return an independent copy."""
-    return copy.deepcopy(opt)

@@ -3,6 +3,7 @@
 `refuses` compares t, the memory, the hyperparameters, x, g and out before and after, bit for bit.
 """
 
+import ast
 import copy
 import functools
 import operator
@@ -27,10 +28,14 @@ from tests.optimlib.common import Layer, anatomy, assert_same, every_rule, refus
 LEAVES = ["['layers'][0][0]", "['layers'][0][1]", "['layers'][1][0]", "['scale']", "[3]['deep']"]
 
 
+def keys_of(path):
+    return [ast.literal_eval(key) for key in path[1:-1].split("][")]
+
+
 def at(x, path, value):
     """Return a copy of a tree with another leaf at a path."""
     x = copy.deepcopy(x)
-    keys = [eval(key) for key in path[1:-1].split("][")]
+    keys = keys_of(path)
     *before, last = keys
     holder = functools.reduce(operator.getitem, before, x)
     if isinstance(holder, tuple):
@@ -42,7 +47,7 @@ def at(x, path, value):
 
 
 def leaf_at(x, path):
-    return functools.reduce(operator.getitem, [eval(key) for key in path[1:-1].split("][")], x)
+    return functools.reduce(operator.getitem, keys_of(path), x)
 
 
 def stepped(name, **options):

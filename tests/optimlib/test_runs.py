@@ -20,14 +20,11 @@ from optimlib import (
     RULES,
     SGD,
     AdaDelta,
-    AdaGrad,
     Adam,
-    FullAdaGrad,
     Nadam,
     Nesterov,
     Optimizer,
     RMSProp,
-    Rprop,
     base,
 )
 from optimlib.record import Run
@@ -533,12 +530,10 @@ def test_longdouble_is_computed_in_longdouble(name):
     assert (difference > 0).any()
     assert (difference < 1e-15).all()
     opt = RULES[name]()
-    opt.load_state_dict(state := RULES[name]().state_dict())
     opt.step(x, x)
     other = RULES[name]()
     other.load_state_dict(opt.state_dict())
     assert_same(other.step(x, x), opt.step(x, x))
-    assert int(state["t"]) == 0
 
 
 # ------------------------------------------------------------------------------ the object
@@ -816,4 +811,3 @@ def test_runs_print_themselves():
     assert isinstance(run, Run)
     with pytest.raises(AttributeError):
         run.x = 3
-    assert (AdaGrad().t, FullAdaGrad().t, Nadam().t, Rprop().t) == (0, 0, 0, 0)
