@@ -1,7 +1,7 @@
-"""Shrink the figures of the built pages: at most 256 colours, chosen for each figure.
+"""Shrink the figures of the built pages: at most 64 colours, chosen for each figure.
 
 A plot has a few colours and their blends at its edges. With a palette of its own, its file is about
-a third of the size and looks the same. Photographs would suffer; the book has none.
+a quarter of the size and looks the same. Photographs would suffer; the book has none.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ def shrink(path):
         flat = Image.new("RGB", image.size, "white")
         flat.paste(image, mask=image.getchannel("A") if "A" in image.getbands() else None)
     small = path.with_suffix(".small")
-    flat.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    flat.quantize(64, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     if small.stat().st_size < path.stat().st_size:
         small.replace(path)
     else:
