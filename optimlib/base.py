@@ -793,7 +793,7 @@ class Optimizer:
 
     def _iterate(self, grad, x, check_finite):
         while True:
-            g = grad(x)
+            g = grad(_lent(x))
             x = self.step(x, g, check_finite=check_finite)
             yield self.t, x, g
 
@@ -854,7 +854,7 @@ class Optimizer:
         x = self._start(x0)
         recorder = Recorder(x, self.t, steps, every)
         for i in range(1, steps + 1):
-            g = grad(x)
+            g = grad(_lent(x))
             try:
                 after = self._step_alike(x, g, None, check)
                 x = self.step(x, g, check_finite=check) if after is None else after
@@ -951,6 +951,11 @@ def _shield(leaves):
         array = arrays[leaf, name]
         if leaf is not other or not same_elements(array, leaf.out):
             setattr(leaf, name, array.copy())
+
+
+def _lent(x):
+    """Return a copy for a function that may write into what it is given."""
+    return x.copy() if type(x) is _array else _owned(x)
 
 
 def _owned(tree):

@@ -17,6 +17,11 @@ def minimize(optimizer, fun, x0, args, jac, callback, maxiter=1000, gtol=None, t
     rule = type(optimizer).__name__
     if not callable(jac):
         raise ValueError(f"{rule} needs the gradient: pass jac=, a function, or jac=True.")
+    if optimizer.sweep_shape:
+        raise ValueError(
+            f"{rule} has arrays of hyperparameters, but SciPy minimises one run; give numbers, or "
+            "use run() for a sweep."
+        )
     for name in ("bounds", "constraints"):
         value = others.pop(name, None)
         if value is not None and (not hasattr(value, "__len__") or len(value)):

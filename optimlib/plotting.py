@@ -106,7 +106,18 @@ def contours(ax, objective, levels: int = 14, points: int = 241) -> None:
 
 
 def path(ax, run, label: str | None = None, **changes) -> None:
-    """Draw the path of a `Run` in the plane in its rule's style."""
+    """Draw the path of a `Run` in the plane in its rule's style.
+
+    Raises
+    ------
+    ValueError
+        If the run is not one path in the plane.
+    """
+    if not isinstance(run.path, np.ndarray) or run.path.shape[1:] != (2,):
+        raise ValueError(
+            f"{run!r} is not one path in the plane: its start is of shape "
+            f"{np.shape(run.x)}; expected (2,). Draw the rows of a sweep one by one."
+        )
     looks = {"marker": ".", "markersize": 3.5, "linewidth": 1.2, **style(run.rule), **changes}
     ax.plot(run.path[:, 0], run.path[:, 1], label=label or _name(run), **looks)
 

@@ -60,13 +60,15 @@ def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> R
     Parameters
     ----------
     objective
-        Has ``value``, ``sampler`` (gives the gradient function of a run), ``start``, and, where
-        known, ``minimum`` and ``minimiser`` or ``minimisers``; see `optimlib.objectives`.
+        Has ``value``, ``gradient`` (or ``sampler``, which returns the gradient function of one
+        run), ``start``, and, where known, ``minimum`` and ``minimiser`` or ``minimisers``; see
+        `optimlib.objectives`.
     optimizer : Optimizer
         Its hyperparameters are used; its own steps and memory are left alone.
     steps : int, default 200
     start : array, optional
-        Defaults to the objective's start; a sweep gets one row for each run.
+        Defaults to the objective's start. In a sweep, one point serves every run; or give a point
+        for each.
     **options
         Passed to `Optimizer.run`.
 
@@ -82,12 +84,15 @@ def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> R
     array([-6.65,  0.  ])
     """
     opt = optimizer.fresh()
-    if start is None:
-        start = np.tile(np.asarray(objective.start, dtype=float), (*opt.sweep_shape, 1))
-    run = opt.run(objective.sampler(), np.asarray(start), steps, **options)
+    start = np.asarray(objective.start if start is None else start, dtype=float)
+    if start.ndim == 1:
+        start = np.tile(start, (*opt.sweep_shape, 1))
+    sampler = getattr(objective, "sampler", None)
+    run = opt.run(objective.gradient if sampler is None else sampler(), start, steps, **options)
+    minimum = getattr(objective, "minimum", None)
     with np.errstate(all="ignore"):  # rows of a sweep may diverge
         value = objective.value(run.path)
-        gap = None if objective.minimum is None else value - objective.minimum
+        gap = None if minimum is None else value - minimum
         distance = _distance(run.path, objective)
     return Record(
         x=run.x,
@@ -104,7 +109,8 @@ def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> R
 def _distance(path, objective):
     points = getattr(objective, "minimisers", None)
     if points is None:
-        points = (objective.minimiser,)
+        point = getattr(objective, "minimiser", None)
+        points = () if point is None else (point,)
     if len(points) == 0:
         return None
     apart = [np.linalg.norm(path - np.asarray(point), axis=-1) for point in points]

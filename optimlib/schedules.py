@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 
 def _at_least(schedule, name, value, low):
-    if not (isinstance(value, int | float) and math.isfinite(value) and value >= low):
+    if not (isinstance(value, Real) and math.isfinite(value) and value >= low):
         raise ValueError(f"{schedule}: {name}={value!r}; expected a number >= {low}.")
 
 

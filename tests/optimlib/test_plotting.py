@@ -62,6 +62,19 @@ def test_a_path_is_drawn_point_by_point(ax):
     assert ax.lines[1].get_color() == "black"
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        minimize(ravine, Adam(lr=[0.1, 0.2]), steps=2),
+        Adam().run(lambda x: x, np.ones(3), 2),
+        Adam().run(lambda x: x, {"w": np.ones(2)}, 2),
+    ],
+)
+def test_what_is_not_one_path_in_the_plane_is_refused(ax, run):
+    with pytest.raises(ValueError, match="not one path in the plane"):
+        plotting.path(ax, run)
+
+
 def test_gaps_are_drawn_on_a_log_scale_and_stop_at_zero(ax):
     records = [minimize(ravine, SGD(lr=0.5), steps=60), minimize(ravine, AdamW(lr=0.1), steps=5)]
     gap = records[0].gap.copy()

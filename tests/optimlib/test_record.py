@@ -52,6 +52,29 @@ def test_an_objective_needs_only_the_names_the_docstring_lists():
     assert minimize(plain, SGD(lr=0.25), steps=1).x == 1.5
 
 
+def test_value_gradient_and_start_are_enough():
+    bare = SimpleNamespace(value=lambda x: (x**2).sum(axis=-1), gradient=lambda x: 2 * x, start=[3])
+    record = minimize(bare, SGD(lr=0.25), steps=1)
+    assert record.x == 1.5
+    assert record.gap is None
+    assert record.distance is None
+
+
+def test_one_start_serves_every_run_of_a_sweep():
+    record = minimize(ravine, SGD(lr=[0.1, 0.5]), steps=4, start=[-3.0, 1.0])
+    assert record.path.shape == (5, 2, 2)
+    for i, rate in enumerate((0.1, 0.5)):
+        single = minimize(ravine, SGD(lr=rate), steps=4, start=[-3.0, 1.0])
+        np.testing.assert_array_equal(record.path[:, i], single.path)
+
+
+def test_each_run_of_a_sweep_may_have_a_start_of_its_own():
+    starts = np.array([[-3.0, 1.0], [2.0, 2.0]])
+    record = minimize(ravine, SGD(lr=[0.1, 0.5]), steps=1, start=starts)
+    np.testing.assert_array_equal(record.path[0], starts)
+    np.testing.assert_allclose(record.path[1], starts - [[0.1], [0.5]] * ravine.gradient(starts))
+
+
 def test_the_optimizer_is_left_alone_and_a_second_run_is_the_first():
     opt = Adam(lr=0.1)
     opt.step(np.ones(3), np.ones(3))

@@ -32,6 +32,11 @@ def test_a_quarter_of_the_cosine():
     assert Cosine(1.0, steps=4)(2) == pytest.approx((1 + math.sqrt(0.5)) / 2)
 
 
+def test_lengths_may_be_numpy_numbers():
+    assert Cosine(4.0, steps=np.int64(4))(3) == 2
+    assert Exponential(8.0, factor=np.float32(0.5))(2) == 4
+
+
 def test_the_first_step_uses_t_equal_one():
     opt = SGD(lr=StepDecay(1.0, factor=0.5, every=1))
     x = opt.step(0.0, 1.0)
