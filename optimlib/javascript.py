@@ -172,6 +172,53 @@ def gradient_source(expression, symbols, /, *, name: str = "objective", paramete
     return _function(name, "p, h", [*body, f"return {{value: value, gradient: [{gradient}]}};"])
 
 
+def function_source(arguments, values, names, /, *, name: str, keys=None) -> str:
+    """Return formulas as the source of one function, operation by operation as they stand.
+
+    Parameters
+    ----------
+    arguments : str
+        What stands between the function's parentheses.
+    values : sequence of sympy.Expr or numbers
+        What it returns.
+    names : mapping of sympy.Symbol to str
+        How each symbol is written inside the function: ``x[0]``, ``c.lr``.
+    name : str
+        Name of the function.
+    keys : sequence of str, optional
+        Return an object with these keys instead of an array.
+
+    Raises
+    ------
+    ValueError
+        For a symbol without a name, or a function that JavaScript lacks.
+
+    Examples
+    --------
+    >>> lr, t = sympy.symbols("lr t", real=True)
+    >>> print(function_source("c, t", [lr / sympy.sqrt(t)], {lr: "c.lr", t: "t"}, name="rate"))
+    function rate(c, t) {
+      return [c.lr/Math.sqrt(t)];
+    }
+    """
+    outs = [sympy.Dummy(f"value{i}") for i in range(len(values))]
+    names = {**names, **{out: f"value{i}" for i, out in enumerate(outs)}}
+    with sympy.evaluate(False):
+        found = [(out, symbolic.exact(value)) for out, value in zip(outs, values, strict=True)]
+    code = JavaScript(names)
+    body, printed = [], []
+    for symbol, part in shared(found, names):
+        if symbol in outs:
+            printed.append(code.print(part))
+        else:
+            body.append(f"const {names[symbol]} = {code.print(part)};")
+    if keys is None:
+        whole = f"[{', '.join(printed)}]"
+    else:
+        whole = _object(dict(zip(keys, printed, strict=True)))
+    return _function(name, arguments, [*body, f"return {whole};"])
+
+
 def _read(rule, hyperparameters):
     read = symbolic.lines(rule, **hyperparameters)
     if read.hyper.get("eps") == 0:

@@ -474,7 +474,7 @@ class _Reading:
             return self.finish(update), new
 
     def finish(self, value):
-        return _tidy(value) if self.opt.elementwise else _plain(value)
+        return exact(value) if self.opt.elementwise else _plain(value)
 
     def step(self, x, g, memory):
         """Run the rule and let SymPy simplify as it does by itself."""
@@ -560,8 +560,8 @@ def _plain(value):
     return value.xreplace({f: sympy.Rational(repr(float(f))) for f in value.atoms(sympy.Float)})
 
 
-def _tidy(value):
-    """Do what a reader does without looking: 1 m is m, m + 0 is m, 1 - 9/10 is 1/10."""
+def exact(value):
+    """Do what a reader does without looking: 0.1 is 1/10, 1 m is m, m + 0 is m, 1 - 0.9 is 1/10."""
     return _mapped(_tidied, sympy.sympify(value))
 
 

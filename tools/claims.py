@@ -18,7 +18,7 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
 from optimlib.checking import numbers_in
-from tools.notebooks import ROOT, SLUG, located
+from tools.notebooks import ROOT, SLUG, located, moving_figure
 
 VISIBLE_LINES = 15
 STATED = ("corollary", "criterion", "lemma", "observation", "property", "proposition", "theorem")
@@ -176,6 +176,7 @@ class Claims:
                 self.read_markdown(where)
             elif cell.cell_type == "code":
                 self.read_figure(where, cell)
+                self.read_moving_figures(where, cell)
                 checks += self.read_code(where, cell)
         for where, label in checks:
             if label not in self.labels and label not in self.markdown_ids:
@@ -237,6 +238,12 @@ class Claims:
             )
         if not str(options.get("image", {}).get("alt", "")).strip():
             self.report(where, "its figure has no alt text: put mystnb.image.alt in the metadata")
+
+    def read_moving_figures(self, where, cell):
+        """Note the moving figures that a cell shows; each is named by a check like any figure."""
+        for name in filter(None, map(moving_figure, cell.outputs)):
+            self.add_label(f"explore-{name}", where)
+            self.stated[f"explore-{name}"] = where
 
     def read_code(self, where, cell):
         """Note constants and `says`; return (cell, label) for each label that it checks."""

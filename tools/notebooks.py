@@ -36,6 +36,9 @@ CELL_METADATA = ("mystnb", "tags")
 DROPPED = ("application/vnd.jupyter.widget-view+json", "image/jpeg", "image/png")
 KEPT = ("text/html", "text/latex", "text/markdown", "text/plain")
 UNCOMPARED_TAGS = ("nbval-ignore-output", "nbval-skip", "raises-exception", "skip-execution")
+# A moving figure offers widgets and HTML besides its text; nbval can't pass over the HTML alone.
+MOVING = re.compile(r"Explorable\(([a-z0-9-]+):")
+MOVING_TAG = "nbval-ignore-output"
 UNCOMPARED_COMMENT = re.compile(r"^\s*#\s*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)\s*$", re.M)
 UNSTABLE = {
     "a memory address": re.compile(r"\b0x[0-9a-fA-F]{6,}\b"),
@@ -181,13 +184,20 @@ def tidy_outputs(outputs):
     for output in outputs:
         output = dict(output)
         if "data" in output:
-            output["data"] = {k: v for k, v in output["data"].items() if k not in DROPPED}
+            dropped = (*DROPPED, "text/html") if moving_figure(output) else DROPPED
+            output["data"] = {k: v for k, v in output["data"].items() if k not in dropped}
             output["metadata"] = {}
         if kept and "text" in output and kept[-1].get("name") == output["name"]:
             kept[-1]["text"] += output["text"]
         else:
             kept.append(output)
     return kept
+
+
+def moving_figure(output):
+    """Return the name of the moving figure that an output shows, or None."""
+    match = MOVING.match(output.get("data", {}).get("text/plain", ""))
+    return match and match[1]
 
 
 def readable(cell_id):
@@ -414,7 +424,12 @@ def code_form(cell, count):
         yield f"was never run (its execution count is null, so nbval compares nothing): {RERUN}"
     elif cell.execution_count != count:
         yield f"has execution count {cell.execution_count}, not {count}: {RERUN}"
-    for tag in set(cell.metadata.get("tags", ())).intersection(UNCOMPARED_TAGS):
+    tags = set(cell.metadata.get("tags", ()))
+    if cell.outputs and all(map(moving_figure, cell.outputs)):
+        if MOVING_TAG not in tags:
+            yield f"shows a moving figure, whose HTML can't be compared: tag it {MOVING_TAG}"
+        tags.discard(MOVING_TAG)
+    for tag in tags.intersection(UNCOMPARED_TAGS):
         yield f"tag {tag!r} keeps its output from being compared: print what is stable, untag it"
     for comment in UNCOMPARED_COMMENT.findall(cell.source):
         yield f"comment {comment} changes what is compared: print what is stable, remove it"

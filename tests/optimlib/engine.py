@@ -6,9 +6,9 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-_READ = """"use strict";
-const given = JSON.parse(require("fs").readFileSync(0, "utf8"), (key, value) =>
-  value === "Infinity" ? Infinity : value);
+_GIVEN = """"use strict";
+const answer = (value) => console.log(JSON.stringify(value));
+const given = JSON.parse(%s, (key, value) => value === "Infinity" ? Infinity : value);
 """
 
 
@@ -23,10 +23,10 @@ def node():
 
 def run(script, given=None):
     """Run a script that finds ``given`` under that name; return what it gives to ``answer``."""
-    answer = "const answer = (value) => console.log(JSON.stringify(value));"
+    # All of it goes through standard input: a command line may be too short for it.
     done = subprocess.run(
-        [node(), "-e", "\n".join([_READ, answer, script])],
-        input=json.dumps(given),
+        [node(), "-"],
+        input=_GIVEN % json.dumps(json.dumps(given)) + script,
         capture_output=True,
         text=True,
         timeout=60,

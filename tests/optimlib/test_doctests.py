@@ -9,7 +9,10 @@ import pytest
 
 import optimlib
 
-MODULES = [module.name for module in pkgutil.iter_modules(optimlib.__path__)]
+MODULES = [
+    module.name.removeprefix("optimlib.")
+    for module in pkgutil.walk_packages(optimlib.__path__, "optimlib.")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -650,3 +650,47 @@ def test_labels_are_unique_across_notebooks(executed, good, tmp_path):
     found = [str(violation) for violation in check([executed, other])]
     labels = {re.search(r"label (\S+) is also in .*good\.ipynb", message)[1] for message in found}
     assert labels == {"eq-power", "fig-powers", "ex-sum"}
+
+
+MOVES = "Explorable(powers-base: rho=0.5)"
+
+
+def moving(nb, *, tags=("hide-input", "nbval-ignore-output"), html=False, check=True):
+    """Add a cell that shows a moving figure, and its check."""
+    data = {"text/plain": MOVES, **({"text/html": "<figure></figure>"} if html else {})}
+    shown = v4.new_code_cell("figure", id="try-base", metadata={"tags": list(tags)})
+    shown.outputs = [v4.new_output("execute_result", data, execution_count=1)]
+    guard = v4.new_code_cell(
+        "# check: explore-powers-base\nassert powers[0] == 1",
+        id="check-base",
+        metadata={"tags": ["check", "remove-cell"]},
+    )
+    nb.cells += [shown, guard] if check else [shown]
+    count = 0
+    for code in (c for c in nb.cells if c.cell_type == "code"):
+        count += 1
+        code.execution_count = count
+        for output in code.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+    return nb
+
+
+def test_a_moving_figure_keeps_its_text_alone(good):
+    kept = canonical(moving(good, html=True))
+    assert cell(kept, "try-base").outputs[0].data == {"text/plain": MOVES}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, []),
+        (dict(tags=["hide-input"]), ["tag it nbval-ignore-output"]),
+        (dict(tags=["nbval-skip", "nbval-ignore-output"]), ["tag 'nbval-skip' keeps"]),
+        (dict(check=False), ["explore-powers-base has no check cell"]),
+    ],
+)
+def test_a_moving_figure_is_not_compared_but_checked(good, tmp_path, given, expected):
+    found = messages(write(moving(good, **given), tmp_path / "moving.ipynb"))
+    assert len(found) == len(expected), found
+    assert all(text in message for text, message in zip(expected, found, strict=True))
