@@ -345,12 +345,15 @@ class Map:
         Drawn in bands.
     levels : sequence of float
         Edges of the bands, increasing.
+    quantity : str
+        What the bands show, for their key.
     """
 
     x: str
     y: str
     value: Callable
     levels: Sequence[float]
+    quantity: str
     alt: str = "Map"
 
 

@@ -245,7 +245,7 @@
       const others = JSON.stringify({...c, [first.name]: 0, [second.name]: 0});
       if (source.tags[0] === others) return;
       source.tags = [others];
-      const [nx, ny] = [160, 120];
+      const [nx, ny] = [240, 180];
       const along = (control, n) => {
         const ends = [control.values[0], control.values[control.values.length - 1]];
         return control.log

@@ -420,6 +420,7 @@ def html(figure) -> str:
         f"{escape(label)}</li>"
         for label in shown
     )
+    legend += "".join(_key(panel) for panel in figure.panels if isinstance(panel, Map))
     panels = "".join(_panel_html(figure, panel, i) for i, panel in enumerate(figure.panels))
     still = base64.b64encode(picture(figure)).decode()
     return (
@@ -437,6 +438,21 @@ def html(figure) -> str:
         f'<script type="application/json" class="explorable-data">{data}</script>'
         "</figure>"
     )
+
+
+def _key(panel):
+    """Return the key of a map's bands as list items."""
+    edges = [f"{edge:.3g}" for edge in panel.levels]
+    texts = [f"below {edges[0]}"]
+    texts += [f"{low} to {high}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    texts.append(f"from {edges[-1]}")
+    swatch = '<svg width="14" height="14" aria-hidden="true"><rect {}/></svg>'
+    size = 'width="14" height="14" fill="'
+    items = "".join(
+        f"<li>{swatch.format(size + colour + '"')}{text}</li>"
+        for colour, text in zip(map_colours(len(texts)), texts, strict=True)
+    )
+    return f"<li>{escape(panel.quantity)}:</li>{items}"
 
 
 def _labels(figure, panel):

@@ -62,7 +62,7 @@ def figure(**changes):
                 labels=("step t", "gap"),
                 log="y",
             ),
-            Map("lr", "beta", lambda c: c.lr - c.beta, levels=[0, 0.5]),
+            Map("lr", "beta", lambda c: c.lr - c.beta, levels=[0, 0.5], quantity="difference"),
         ],
         readout=[
             ("f is {}, and x is {}.", "Momentum", lambda x: (gap(x), x[0])),
@@ -154,7 +154,7 @@ def test_a_bad_walk_is_refused(given, error, message):
         (dict(controls=[LR, LR]), "two controls are called 'lr'"),
         (dict(panels=[Plane(ravine, walks=["Adam"])]), "no walk is called 'Adam'; there is Mom"),
         (dict(panels=[Plane(ravine, start=("x", "y0"))]), "no control is called 'x'"),
-        (dict(panels=[Map("lr", "rho", lambda c: c.lr, [0])]), "no control is called 'rho'"),
+        (dict(panels=[Map("lr", "rho", lambda c: c.lr, [0], "q")]), "no control is called 'rho'"),
         (dict(panels=[Curves({"a": ("b", gap)}, ("", ""))]), "no walk is called 'b'"),
         (dict(readout=[("{}", "b", gap)]), "no walk is called 'b'"),
         (
@@ -442,6 +442,12 @@ def test_html_has_a_field_with_a_label_for_every_control():
     assert "What moves? &lt;Everything&gt;" in text
     assert 'alt="A path &amp; a curve"' in text
     assert text.count("data-root-id") == 3
+    assert re.findall(r"</svg>(below 0|0 to 0.5|from 0.5)<", text) == [
+        "below 0",
+        "0 to 0.5",
+        "from 0.5",
+    ]
+    assert "<li>difference:</li>" in text
     assert text.count("explorable-pad") == 2
     assert '<option value="0" selected>none</option>' in text
     data = re.search(r'explorable-data">(.*?)</script>', text)[1]
@@ -497,7 +503,7 @@ def test_a_turned_plane_and_a_map_on_log_scales():
         },
         panels=[
             Plane(turned, walks=["slow", "fast"], view=((-8, 8), (-3, 3))),
-            Map("lr", "tail", lambda c: c.lr / c.tail, levels=[0.1, 1, 10]),
+            Map("lr", "tail", lambda c: c.lr / c.tail, levels=[0.1, 1, 10], quantity="ratio"),
         ],
         readout=[("{}", "unseen", lambda x: x[0])],
     )
