@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -444,12 +445,11 @@ def _key(panel):
     """Return the key of a map's bands as list items."""
     edges = [f"{edge:.3g}" for edge in panel.levels]
     texts = [f"below {edges[0]}"]
-    texts += [f"{low} to {high}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    texts += [f"{low} to {high}" for low, high in pairwise(edges)]
     texts.append(f"from {edges[-1]}")
-    swatch = '<svg width="14" height="14" aria-hidden="true"><rect {}/></svg>'
-    size = 'width="14" height="14" fill="'
     items = "".join(
-        f"<li>{swatch.format(size + colour + '"')}{text}</li>"
+        '<li><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" '
+        f'fill="{colour}"/></svg>{text}</li>'
         for colour, text in zip(map_colours(len(texts)), texts, strict=True)
     )
     return f"<li>{escape(panel.quantity)}:</li>{items}"
