@@ -530,7 +530,16 @@ def _at_end(formula, c, taken):
 
 
 def _short(value):
-    return f"{float(value):.3g}".replace("-", "−")
+    """Return a number to three digits, as the page writes it too."""
+    value = float(value) + 0.0  # no negative zero
+    if not np.isfinite(value):
+        return {"inf": "∞", "-inf": "−∞"}.get(str(value), "nan")
+    if value != 0 and not 1e-4 <= abs(value) < 1e5:
+        digits, power = f"{value:.2e}".split("e")
+        text = f"{digits}e{int(power)}"
+    else:
+        text = f"{float(f'{value:.3g}'):.12g}"
+    return text.replace("-", "−")
 
 
 def _check(figure):

@@ -270,6 +270,8 @@ def description(figure) -> dict:
         ],
         "walks": walks,
         "panels": panels,
+        # Where optimlib ends, with the controls as at first; a test compares the page with it.
+        "ends": [walk.x[-1].tolist() for walk in figure.compute().walks.values()],
         "readout": [
             {"template": template, "walk": labels.index(walk) if walk else None}
             for template, walk, _ in figure.readout
