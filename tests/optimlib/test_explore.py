@@ -281,7 +281,7 @@ def test_numbers_are_written_alike():
     found = in_page(fig, [{"v": v} for v in values])
     for v, shown in zip(values, found, strict=True):
         assert tuple(shown["readout"]) == fig.compute(v=v).readout
-    assert fig.compute(v=1e-7).readout == ("1e−7 and −1e−7 and 0",)
+    assert fig.compute(v=1e5).readout == ("1.00e5 and −1.00e5 and 0",)
 
 
 def test_every_function_of_a_formula_means_the_same_in_both_places():
