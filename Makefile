@@ -1,14 +1,16 @@
 # The front door. `make` or `make help` lists what it does; each target prepares its own needs.
 PYTHON ?= python3
 PORT ?= 0
+SALT ?= public
+COURSE ?= course
 PY := .venv/bin/python
 DOOR := tools/frontdoor.py
 
 .DEFAULT_GOAL := help
-.PHONY: help book site test notebooks lint format lock clean env
+.PHONY: help book site test assignments notebooks lint format lock bench ends clean env
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: site ## build the book, serve it on localhost and print the address
 	@$(PY) $(DOOR) serve --port $(PORT)
@@ -19,6 +21,9 @@ site: env ## build the book into _build/html
 test: lint site ## everything that is checked: lint, site, then every test and notebook
 	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env tests chapters contributing
 	@$(PY) -m coverage report
+
+assignments: env ## build the students' notebooks and zips into course/ (SALT=... for your own numbers)
+	@$(PY) -m grading build --course "$(COURSE)" --salt "$(SALT)"
 
 notebooks: env ## run every notebook again and write it in canonical form
 	@$(PY) -m tools.notebooks run
@@ -34,6 +39,12 @@ format: env ## let ruff rewrite the code in the common style
 
 lock: ## write constraints.txt anew from requirements.txt
 	@$(call door,lock)
+
+bench: env ## measure speed against references, write _build/benchmarks.json
+	@$(PY) -m benchmarks
+
+ends: ## test optimlib with the oldest and the newest packages it says it supports
+	@$(PYTHON) tools/ends.py
 
 clean: ## remove the built site and the environment
 	rm -rf _build .venv

@@ -6,6 +6,7 @@ the rest happens here, once.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import operator
@@ -14,14 +15,19 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from . import arithmetic, trees
-from .hyper import Swept, check_together, number, option, show, unknown, used
+from .hyper import Swept, by_name, check_together, number, option, show, unknown, used
 from .leaf import Leaf, finite, kept_dtype, overlaps_itself, real, same_elements
 from .record import Run
 
-# Blocks of 96 KiB stay in the cache with their temporaries. They are also small enough for the C
-# library to keep their memory: temporaries of 128 KiB or more may be returned to the system and
-# fetched again at every operation, which costs more than the arithmetic.
+# Blocks of 96 KiB stay in the cache with their temporaries.
 _BLOCK = _BLOCK_ABOVE = 96 * 1024
+
+# glibc returns freed temporaries of more than 128 KiB, alone or side by side, to the system, and
+# fetches them again at the next operation, which costs more than the arithmetic. It keeps up to
+# twice the size of the largest array that was ever freed: here is one, of memory never touched.
+np.empty(2**22, np.uint8)
+
+_AS_IT_IS = contextlib.nullcontext()
 
 # Looked up once: in two dimensions a step is so short that finding these names shows.
 _array, _blank = np.ndarray, object.__new__
@@ -94,7 +100,8 @@ class Optimizer:
     Parameters
     ----------
     check_finite : bool, default True
-        Refuse NaN and infinity in x and g. Turn it off for sweeps whose rows may diverge.
+        Refuse NaN and infinity in x and g. Turn it off for sweeps whose rows may diverge: then
+        NumPy does not warn of overflows either, in the gradient function of a run neither.
     **hyperparameters
         Those in the class's ``defaults``. A number; an array, whose axes then align with the
         leading axes of x (a sweep); or a callable ``t -> value``, ``t = 1, 2, …`` (a schedule).
@@ -108,6 +115,9 @@ class Optimizer:
 
     Notes
     -----
+    With ``eps=0`` a coordinate stays while its squared gradients are all 0: it has had no gradient,
+    or only some below about 1e-161 (1e-21 in float32).
+
     To write a rule, subclass and give
 
     - ``defaults``: hyperparameters and their default values; a bool marks a yes-or-no option;
@@ -115,6 +125,7 @@ class Optimizer:
       number, or the name of the hyperparameter that gives it);
     - ``needs``: slots that exist only if the named hyperparameter is used;
     - ``scalars``: what is remembered once, not for every coordinate;
+    - ``nonnegative``: slots and scalars that are never below 0, such as sums of squares;
     - ``update(xp, t, x, g, s, h)``: the equation. It returns what is subtracted from x, and binds
       new values to the attributes of ``s``; it changes no array.
     """
@@ -123,6 +134,7 @@ class Optimizer:
     slots: dict = {}
     needs: dict = {}
     scalars: dict = {}
+    nonnegative: tuple = ()
     elementwise = True
 
     def __init_subclass__(cls, **kwargs):
@@ -132,7 +144,9 @@ class Optimizer:
             [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=v) for k, v in keywords]
         )
 
-    def __init__(self, *, check_finite: bool = True, **hyperparameters):
+    def __init__(self, *given, check_finite: bool = True, **hyperparameters):
+        if given:
+            raise TypeError(by_name(type(self).__name__, given, self.defaults))
         self._check_finite = option(type(self).__name__, "check_finite", check_finite)
         self._hyper = {}
         self.reset()
@@ -156,7 +170,7 @@ class Optimizer:
             return option(rule, name, value)
         if value is None and default is None:
             return None
-        if callable(value):
+        if callable(value) and not isinstance(value, type):
             if name in self._starts():
                 raise TypeError(
                     f"{rule}: {name} only sets where the memory starts, so it cannot be a schedule;"
@@ -169,8 +183,13 @@ class Optimizer:
     def _starts(cls):
         return {start for start in cls.slots.values() if isinstance(start, str)}
 
+    @property
+    def check_finite(self) -> bool:
+        """Whether NaN and infinity are refused in x and g; set it like a hyperparameter."""
+        return self._check_finite
+
     def set(self, **hyperparameters) -> None:
-        """Change hyperparameters from the next step on.
+        """Change hyperparameters, or ``check_finite``, from the next step on.
 
         Raises
         ------
@@ -178,15 +197,19 @@ class Optimizer:
             As at construction, and for a hyperparameter that only set the start of a memory which
             is already in use. Nothing is changed then.
         """
+        rule = type(self).__name__
+        check = hyperparameters.pop("check_finite", self._check_finite)
+        check = option(rule, "check_finite", check)
         checked = self._checked(hyperparameters)
         late = self._starts() & checked.keys() if self._progress.memory else ()
         if late:
             name = min(late)
             raise ValueError(
-                f"{type(self).__name__}: {name} sets where the memory starts, and {self.t} steps "
-                "are done; call reset() first or make a new optimizer."
+                f"{rule}: {name} sets where the memory starts, and {self.t} steps are done; call "
+                "reset() first or make a new optimizer."
             )
         self._adopt(checked)
+        self._check_finite = check
 
     def _adopt(self, checked):
         hyper = {**self._hyper, **checked}
@@ -207,10 +230,13 @@ class Optimizer:
     def __setattr__(self, name, value):
         if name.startswith("_"):
             object.__setattr__(self, name, value)
-        elif name in self.defaults:
+        elif name in self.defaults or name == "check_finite":
             self.set(**{name: value})
         else:
             raise AttributeError(unknown(type(self).__name__, name, self.defaults))
+
+    def __dir__(self):
+        return [*super().__dir__(), *self.defaults]
 
     def __repr__(self):
         options = [
@@ -219,6 +245,7 @@ class Optimizer:
             if not (isinstance(self.defaults[name], bool) and value == self.defaults[name])
             and value is not None
         ]
+        options += [] if self._check_finite else ["check_finite=False"]
         return f"{type(self).__name__}({', '.join(options)})"
 
     def _hyper_at(self, t: int) -> dict:
@@ -310,8 +337,13 @@ class Optimizer:
 
     @property
     def sweep_shape(self) -> tuple:
-        """Shape of the grid of runs that arrays of hyperparameters ask for; ``()`` for one run."""
-        return self._grid
+        """Shape of the grid of runs that arrays of hyperparameters ask for; ``()`` for one run.
+
+        Schedules are asked for their values at the next step.
+        """
+        if not self._scheduled:
+            return self._grid
+        return check_together(type(self).__name__, self._hyper_at(self.t + 1))
 
     def state_dict(self) -> dict:
         """Return the steps done and the memory as a flat dict of copied arrays.
@@ -427,6 +459,14 @@ class Optimizer:
             raise ValueError(
                 f"{rule}: {slot + path!r} has shape {value.shape}; x{path} asks for {expected}."
             )
+        if slot in self.nonnegative:
+            # Of a matrix, the sums of squares are on its diagonal.
+            sizes = value if self.elementwise else np.diagonal(value, axis1=-2, axis2=-1)
+            if (sizes < 0).any():
+                raise ValueError(
+                    f"{rule}: {slot + path!r} holds {sizes.min()}; it is never negative, so the "
+                    "state is damaged or of something else."
+                )
 
     def _refuse_torn(self):
         if self._progress.torn:
@@ -507,7 +547,12 @@ class Optimizer:
         All errors are raised before t, the memory, x, g or ``out`` change.
         """
         self._refuse_torn()
-        check = self._checks(check_finite)
+        if self._checks(check_finite):
+            return self._step(x, g, out, True)
+        with _warnings_as(False):
+            return self._step(x, g, out, False)
+
+    def _step(self, x, g, out, check):
         result = self._step_alike(x, g, out, check)
         if result is not None:
             return result
@@ -580,7 +625,7 @@ class Optimizer:
             progress.torn = True
         else:
             progress.torn = True
-            result = np.subtract(x, update, out=out, casting="same_kind")
+            result = np.subtract(x, update, out=out)
         progress.memory = {"": new}
         progress.t = t
         progress.torn = False
@@ -590,7 +635,7 @@ class Optimizer:
         xs = trees.flatten(x)
         gs = trees.flatten(g)
         self._check_structure(x, xs, g, gs, "g")
-        outs = trees.flatten(out) if out is not None else {}
+        outs = {} if out is None else xs if out is x else trees.flatten(out)
         if out is not None:
             self._check_structure(x, xs, out, outs, "out")
         if not xs:
@@ -614,8 +659,8 @@ class Optimizer:
             leaves.append(leaf)
         if len(leaves) > 1:
             self._check_sharing("x", {leaf.path: leaf.given for leaf in leaves})
-        if out is not None and len(leaves) > 1:
-            self._check_sharing("out", outs)
+            if out is not None and any(leaf.out is not leaf.given for leaf in leaves):
+                self._check_sharing("out", outs)
         if out is not None:
             _shield(leaves)
         return leaves
@@ -716,21 +761,22 @@ class Optimizer:
         return np.broadcast_to(array.astype(like.dtype, copy=False), like.shape)
 
     def _guarded(self, t, x, g, s, h):
-        """Run the equation with eps = 0; a term that is 0/0 counts as 0.
+        """Run the equation with eps = 0; a coordinate whose squared gradients are all 0 stays.
 
-        Such a term is the same, 0, for every eps > 0; so where the result is not a number, that of
-        some other eps stands in for it.
+        Without a gradient its step is 0/0, and 0 for every eps > 0. With gradients so small that
+        their squares are 0 it is g/0, though the equation's own step is bounded; its length is lost
+        with the squares. In both cases the step for another eps stands in, which is next to 0.
         """
         other = Memory(**s.__dict__)
         with np.errstate(divide="ignore", invalid="ignore"):
             update = self.update(arithmetic, t, x, g, s, h)
-        lost = np.isnan(update) & np.isfinite(g)
+        lost = ~np.isfinite(update) & np.isfinite(g)
         if not np.any(lost):
             return update
         spare = self.update(arithmetic, t, x, g, other, Hyper(**{**h.__dict__, "eps": 1.0}))
         for slot in s.__dict__.keys() - self.scalars.keys():
             new = getattr(s, slot)
-            setattr(s, slot, np.where(lost & np.isnan(new), getattr(other, slot), new))
+            setattr(s, slot, np.where(lost & ~np.isfinite(new), getattr(other, slot), new))
         return np.where(lost, spare, update)
 
     def _write_in_blocks(self, t, leaf):
@@ -745,7 +791,7 @@ class Optimizer:
             memory = {k: v[part] for k, v in arrays.items()} | scalars
             update, new = self._apply(t, x[part], g[part], memory, leaf.setting)
             self._progress.torn = True
-            np.subtract(x[part], update, out=flat[part], casting="same_kind")
+            np.subtract(x[part], update, out=flat[part])
             for k, v in arrays.items():
                 v[part] = new[k]
         if not result.flags.c_contiguous:
@@ -793,8 +839,9 @@ class Optimizer:
 
     def _iterate(self, grad, x, check_finite):
         while True:
-            g = grad(_lent(x))
-            x = self.step(x, g, check_finite=check_finite)
+            with _warnings_as(self._checks(check_finite)):
+                g = grad(_lent(x))
+                x = self.step(x, g, check_finite=check_finite)
             yield self.t, x, g
 
     def _start(self, x0):
@@ -853,20 +900,19 @@ class Optimizer:
         self._refuse_torn()
         x = self._start(x0)
         recorder = Recorder(x, self.t, steps, every)
-        for i in range(1, steps + 1):
-            g = grad(_lent(x))
-            try:
-                after = self._step_alike(x, g, None, check)
-                x = self.step(x, g, check_finite=check) if after is None else after
-            except (TypeError, ValueError) as error:
-                kind = TypeError if isinstance(error, TypeError) else ValueError
-                raise kind(f"{error} (at step {i} of {steps} of this run)") from error
-            verdict = callback(self.t, _owned(x)) if callback is not None else False
-            stop = isinstance(verdict, bool | np.bool_) and bool(verdict)
-            if stop or i % every == 0 or i == steps:
-                recorder.keep(i, x)
-            if stop:
-                break
+        with _warnings_as(check):
+            for i in range(1, steps + 1):
+                g = grad(_lent(x))
+                try:
+                    x = self._step(x, g, None, check)
+                except (TypeError, ValueError) as error:
+                    kind = TypeError if isinstance(error, TypeError) else ValueError
+                    raise kind(f"{error} (at step {i} of {steps} of this run)") from error
+                stop = callback is not None and _is_true(callback(self.t, _owned(x)))
+                if stop or i % every == 0 or i == steps:
+                    recorder.keep(i, x)
+                if stop:
+                    break
         return recorder.run(repr(self), x)
 
     def _whole(self, value, name, least):
@@ -895,13 +941,17 @@ class Optimizer:
     def __call__(self, fun, x0, args=(), jac=None, callback=None, **options):
         """Be a ``method`` of `scipy.optimize.minimize`: a fresh copy of this optimizer runs.
 
-        Options are ``maxiter`` (steps, 1000 by default) and ``gtol``, or SciPy's ``tol``: stop when
-        the largest partial derivative is at most this. By default it is 0: the run ends early only
-        where the gradient is exactly 0, and ``maxiter`` steps count as success.
+        Options are those of SciPy's own gradient methods: ``maxiter`` (steps, 1000 by default);
+        ``gtol``, or SciPy's ``tol``: stop when the largest partial derivative is at most this;
+        ``disp``: print how it ended; ``return_all``: keep all iterates as ``allvecs``. By default
+        ``gtol`` is 0: the run ends early only where the gradient is exactly 0, and ``maxiter``
+        steps count as success. A callback that raises ``StopIteration`` ends the run.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
+            If the run diverges, ``success`` is False, ``status`` is 3, ``message`` says what is not
+            finite, and ``x`` is the last iterate that is.
         """
         from .bridge import minimize
 
@@ -941,9 +991,17 @@ class Recorder:
 
 def _shield(leaves):
     """Copy inputs that writing some leaf's ``out`` would overwrite before they are read."""
+    owners = {trees.owner(leaf.out) for leaf in leaves}
+    inputs = [(leaf, "g", leaf.g) for leaf in leaves]
+    inputs += [(leaf, "x", leaf.x) for leaf in leaves if leaf.x is not leaf.out]
     arrays = {}
-    for leaf in leaves:
-        arrays |= {(leaf, "x"): leaf.x, (leaf, "g"): leaf.g, (leaf, "out"): leaf.out}
+    for leaf, name, array in inputs:
+        owner = trees.owner(array)
+        if owner in owners or owner is None or None in owners:
+            arrays[leaf, name] = array
+    if not arrays:
+        return
+    arrays |= {(leaf, "out"): leaf.out for leaf in leaves}
     for pair in trees.meetings(arrays):
         (leaf, name), (other, out) = sorted(pair, key=lambda key: key[1] == "out")
         if name == "out" or out != "out":
@@ -951,6 +1009,15 @@ def _shield(leaves):
         array = arrays[leaf, name]
         if leaf is not other or not same_elements(array, leaf.out):
             setattr(leaf, name, array.copy())
+
+
+def _warnings_as(check):
+    """Return a context in which NumPy warns of overflows, unless they are to be expected."""
+    return _AS_IT_IS if check else np.errstate(over="ignore", invalid="ignore")
+
+
+def _is_true(answer) -> bool:
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def _lent(x):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
+import numbers
 import reprlib
 
 import numpy as np
@@ -29,33 +29,88 @@ _RANGES = {
     "step_max": (0, False, math.inf, False),
 }
 
-# What other libraries call the same thing.
+# What other libraries call the same thing. Of each name, the first line whose left side is one of
+# the rule's own hyperparameters, or the rule itself, says what is meant.
 _ELSEWHERE = {
-    "learning_rate": "lr",
-    "alpha": "rho",
-    "decay": "rho",
-    "decay_rate": "rho",
-    "epsilon": "eps",
-    "betas": "beta1 and beta2",
-    "b1": "beta1",
-    "b2": "beta2",
-    "beta": "momentum",
-    "beta_1": "beta1",
-    "beta_2": "beta2",
-    "initial_accumulator_value": "initial",
-    "etas": "eta_minus and eta_plus",
-    "step_sizes": "step_min and step_max",
+    "learning_rate": {"lr": "lr"},
+    "learning_rate_init": {"lr": "lr"},
+    "init_lr": {"lr": "lr"},
+    "step_size": {"lr": "lr"},
+    "stepsize": {"lr": "lr"},
+    "eta": {"lr": "lr"},
+    "alpha": {"rho": "rho", "lr": "lr"},
+    "gamma": {"rho": "rho", "momentum": "momentum"},
+    "decay": {
+        "rho": "rho",
+        "lr_decay": "lr_decay",
+        "lr": "a schedule, lr=InverseTime(0.1, rate=0.01) of optimlib.schedules",
+    },
+    "decay_rate": {"rho": "rho"},
+    "schedule": {"lr": "lr, which may be a schedule"},
+    "scheduler": {"lr": "lr, which may be a schedule"},
+    "epsilon": {"eps": "eps"},
+    "eps_root": {"eps_inside": "eps with eps_inside=True"},
+    "betas": {"beta1": "beta1 and beta2"},
+    "b1": {"beta1": "beta1"},
+    "b2": {"beta2": "beta2"},
+    "beta_1": {"beta1": "beta1"},
+    "beta_2": {"beta2": "beta2"},
+    "beta": {"momentum": "momentum"},
+    "mu": {"momentum": "momentum"},
+    "mass": {"momentum": "momentum"},
+    "momentum": {"SGD": "the rule Momentum", "beta1": "beta1"},
+    "dampening": {"SGD": "the rule Momentum"},
+    "nesterov": {
+        "SGD": "the rule Nesterov",
+        "Momentum": "the rule Nesterov",
+        "Adam": "the rule Nadam",
+    },
+    "amsgrad": dict.fromkeys(("Adam", "AdamW", "AdamL2"), "the rule AMSGrad"),
+    "weight_decay": {"Adam": "the rule AdamW, or AdamL2 for an L2 penalty"},
+    "decoupled_weight_decay": {"Adam": "the rule AdamW"},
+    "wd": {"weight_decay": "weight_decay"},
+    "l2": {"weight_decay": "weight_decay", "Adam": "the rule AdamL2"},
+    "initial_accumulator_value": {"initial": "initial"},
+    "initial_scale": {"initial": "initial"},
+    "etas": {"eta_minus": "eta_minus and eta_plus"},
+    "step_sizes": {"step_min": "step_min and step_max"},
 }
 
 
 def unknown(rule: str, name: str, known) -> str:
     """Return the message for a hyperparameter that the rule does not have."""
-    hint = _ELSEWHERE.get(name)
-    if hint is None or hint.split()[0] not in known:
-        close = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = close[0] if close else None
-    asked = f" Did you mean {hint}?" if hint else ""
+    import difflib  # only a mistake needs it
+
+    meant = _ELSEWHERE.get(name, {})
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    hints = [hint for whose, hint in meant.items() if whose in known or whose == rule] + close
+    asked = f" Did you mean {hints[0]}?" if hints else ""
     return f"{rule} has no hyperparameter {name!r}.{asked} It has: {', '.join(known)}."
+
+
+def by_name(rule: str, given: tuple, known) -> str:
+    """Return the message for hyperparameters that were given without their names."""
+    first, shown = given[0], ", ".join(map(reprlib.repr, given))
+    example = f"{rule}({next(iter(known), 'lr')}="
+    if callable(first) or isinstance(first, dict | list | tuple) or np.ndim(first):
+        return (
+            f"{rule} takes hyperparameters, by name: got {rule}({shown}). Make an optimizer, "
+            f"opt = {example}0.1), and give the parameters to opt.step(x, g), a gradient function "
+            "to opt.run(grad, x0, steps), and opt itself, not its class, to SciPy as method."
+        )
+    value = first if isinstance(first, numbers.Real) else 0.1
+    return (
+        f"{rule} takes hyperparameters by name: got {rule}({shown}); write {example}{value!r}). "
+        f"It has: {', '.join(known)}."
+    )
+
+
+def an_instance(what: str, given) -> str:
+    """Return the message for something in the place of an optimizer."""
+    if isinstance(given, type):
+        name = given.__name__
+        return f"{what} is the class {name}; an instance was expected: call it, {name}(lr=0.1)."
+    return f"{what} is {reprlib.repr(given)}; expected an optimizer, e.g. Adam(lr=0.1)."
 
 
 def within(name: str) -> str:

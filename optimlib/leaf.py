@@ -53,6 +53,17 @@ class Leaf:
 
     def give(self, out):
         """Take the array that the result goes to."""
+        if not (
+            isinstance(out, np.ndarray)
+            and out.shape == self.shape
+            and out.dtype == self.kept
+            and out.flags.writeable
+            and not overlaps_itself(out)
+        ):
+            self._refuse(out)
+        self.out = out
+
+    def _refuse(self, out):
         where = f"{self.rule}: out{self.path}"
         if not isinstance(out, np.ndarray):
             raise TypeError(f"{where} is a {type(out).__name__}; expected an array to write into.")
@@ -65,12 +76,10 @@ class Leaf:
             )
         if not out.flags.writeable:
             raise ValueError(f"{where} is read-only; give an array that can be written.")
-        if overlaps_itself(out):
-            raise ValueError(
-                f"{where} has several elements in one place, strides {out.strides}; give an array "
-                "of its own memory."
-            )
-        self.out = out
+        raise ValueError(
+            f"{where} has several elements in one place, strides {out.strides}; give an array of "
+            "its own memory."
+        )
 
     def compute(self):
         """Compute the new iterate, unless it is to be written over an array."""
@@ -82,7 +91,7 @@ class Leaf:
 
     def write(self):
         """Write the new iterate over ``out``."""
-        self.result = np.subtract(self.x, self.update, out=self.out, casting="same_kind")
+        self.result = np.subtract(self.x, self.update, out=self.out)
 
 
 def real(what, value) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .hyper import an_instance
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> R
     -------
     Record
 
+    Raises
+    ------
+    TypeError
+        If one of the two is something else, a class, or in the other's place.
+
     Examples
     --------
     >>> from optimlib import SGD, minimize
@@ -83,6 +91,7 @@ def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> R
     >>> minimize(ravine, SGD(lr=0.5), steps=1).x
     array([-6.65,  0.  ])
     """
+    _check_arguments(objective, optimizer, start)
     opt = optimizer.fresh()
     start = np.asarray(objective.start if start is None else start, dtype=float)
     if start.ndim == 1:
@@ -104,6 +113,29 @@ def minimize(objective, optimizer, steps: int = 200, start=None, **options) -> R
         gap=gap,
         distance=distance,
     )
+
+
+def _check_arguments(objective, optimizer, start):
+    from .base import Optimizer
+
+    if isinstance(objective, Optimizer):
+        raise TypeError(
+            "minimize: the objective comes first, the optimizer second: minimize(objective, "
+            f"optimizer); got an optimizer first, {objective!r}."
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(an_instance("minimize: the optimizer", optimizer))
+    has = {name for name in ("value", "gradient", "sampler") if hasattr(objective, name)}
+    is_class = isinstance(objective, type)
+    if is_class or "value" not in has or has == {"value"}:
+        given = f"the class {objective.__name__}" if is_class else reprlib.repr(objective)
+        raise TypeError(
+            f"minimize: the objective is {given}; expected an object with functions value and "
+            "gradient, such as those of optimlib.objectives. With a gradient alone, use "
+            "run(grad, x0, steps) of the optimizer."
+        )
+    if start is None and not hasattr(objective, "start"):
+        raise TypeError(f"minimize: {reprlib.repr(objective)} has no start; pass start=.")
 
 
 def _distance(path, objective):

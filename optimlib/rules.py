@@ -180,6 +180,7 @@ class Rprop(Optimizer):
 
     defaults = dict(lr=1e-2, eta_minus=0.5, eta_plus=1.2, step_min=1e-6, step_max=50.0)
     slots = dict(step="lr", prev=0.0)
+    nonnegative = ("step",)
 
     def update(self, xp, t, x, g, s, h):
         turn = xp.sign(g) * xp.sign(s.prev)
@@ -224,6 +225,7 @@ class AdaGrad(Optimizer):
 
     defaults = dict(lr=1e-2, eps=1e-10, initial=0.0, eps_inside=False, lr_decay=0.0)
     slots = dict(G="initial")
+    nonnegative = ("G",)
 
     def update(self, xp, t, x, g, s, h):
         s.G = s.G + g**2
@@ -262,6 +264,7 @@ class FullAdaGrad(Optimizer):
 
     defaults = dict(lr=1e-2, eps=1e-10)
     slots = dict(G=0.0)
+    nonnegative = ("G",)
     elementwise = False
 
     def update(self, xp, t, x, g, s, h):
@@ -321,6 +324,7 @@ class RMSProp(Optimizer):
     )
     slots = dict(v="initial", mean=0.0, b=0.0)
     needs = dict(mean="centered", b="momentum")
+    nonnegative = ("v",)
 
     def update(self, xp, t, x, g, s, h):
         s.v = h.rho * s.v + (1 - h.rho) * g**2
@@ -374,6 +378,7 @@ class AdaDelta(Optimizer):
 
     defaults = dict(lr=1.0, rho=0.9, eps=1e-6, eps_x=None)
     slots = dict(v=0.0, D=0.0)
+    nonnegative = ("v", "D")
 
     def update(self, xp, t, x, g, s, h):
         eps_x = h.eps if h.eps_x is None else h.eps_x
@@ -458,6 +463,7 @@ class Adam(Optimizer):
 
     defaults = dict(lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_hat=False, bias_correction=True)
     slots = dict(m=0.0, v=0.0)
+    nonnegative = ("v",)
 
     def update(self, xp, t, x, g, s, h):
         s.m = h.beta1 * s.m + (1 - h.beta1) * g
@@ -503,6 +509,7 @@ class AdaMax(Optimizer):
 
     defaults = dict(lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_outside=False)
     slots = dict(m=0.0, u=0.0)
+    nonnegative = ("u",)
 
     def update(self, xp, t, x, g, s, h):
         s.m = h.beta1 * s.m + (1 - h.beta1) * g
@@ -551,6 +558,7 @@ class Nadam(Optimizer):
     defaults = dict(lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=4e-3)
     slots = dict(m=0.0, v=0.0)
     scalars = dict(mu_product=1.0)
+    nonnegative = ("v", "mu_product")
 
     def update(self, xp, t, x, g, s, h):
         mu = h.beta1 * (1 - 0.5 * 0.96 ** (h.momentum_decay * t))
@@ -612,6 +620,7 @@ class AMSGrad(Optimizer):
         bias_correction=True,
     )
     slots = dict(m=0.0, v=0.0, v_max=0.0)
+    nonnegative = ("v", "v_max")
 
     def update(self, xp, t, x, g, s, h):
         s.m = h.beta1 * s.m + (1 - h.beta1) * g

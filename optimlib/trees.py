@@ -89,14 +89,39 @@ def shared_memory(arrays: dict):
 def meetings(arrays: dict):
     """Yield the pairs of keys of arrays whose address ranges overlap.
 
-    Arrays are sorted by address, so that many of them cost little.
+    Addresses are looked up only of arrays with a common owner. Those are sorted by address, so that
+    many of them cost little.
     """
+    groups = {}
+    for key, a in arrays.items():
+        groups.setdefault(owner(a), {})[key] = a
+    if None in groups:
+        groups = {None: arrays}
+    for group in groups.values():
+        if len(group) > 1:
+            yield from _meetings(group)
+
+
+def _meetings(arrays):
     spans = ((*_span(a), key) for key, a in arrays.items())
     open_spans = []
     for low, high, key in sorted(spans, key=lambda span: span[0]):
         open_spans = [(end, other) for end, other in open_spans if end > low]
         yield from ((other, key) for _, other in open_spans)
         open_spans.append((high, key))
+
+
+def owner(a):
+    """Return the id of the array that owns the memory of an array, or ``None`` if it is unknown.
+
+    Arrays of two known owners never overlap. Memory of unknown owners may be anything's.
+    """
+    base = a.base
+    if base is None:
+        base = a
+    elif not isinstance(base, np.ndarray):
+        return None
+    return id(base) if base.flags.owndata else None
 
 
 def _span(a):

@@ -59,8 +59,8 @@ def check(rule, x, f, **hyperparameters):
     Examples
     --------
     >>> from optimlib import SGD
-    >>> check(SGD, "m", "J", lr="0.1 m**2/J")
-    <Unit('meter')>
+    >>> print(check(SGD, "m", "J", lr="0.1 m**2/J"))
+    meter
     >>> check(SGD, "m", "J", lr=0.1)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
@@ -97,8 +97,8 @@ def walk(rule, x, gradients, **hyperparameters) -> list:
     --------
     >>> from optimlib import AdaGrad
     >>> x, g = registry.Quantity([5.0], "m"), registry.Quantity([100.0], "J/m")
-    >>> walk(AdaGrad, x, [g], lr="0.5 m", eps=0)[1]
-    <Quantity([4.5], 'meter')>
+    >>> print(walk(AdaGrad, x, [g], lr="0.5 m", eps=0)[1])
+    [4.5] meter
     """
     return [x, *(new for new, _ in _steps(rule, x, gradients, hyperparameters))]
 

@@ -24,9 +24,12 @@ SITE_SOURCES = (
     "*.md",
     "*.bib",
     "_ext",
+    "assignments",
     "chapters",
     "contributing",
+    "grading",
     "optimlib",
+    "teaching",
     "requirements.txt",
     "constraints.txt",
 )
@@ -169,6 +172,7 @@ def site(_options):
     # page's warnings are seen.
     shutil.rmtree(build, ignore_errors=True)
     print("Building the site; every notebook runs (some minutes) ...", flush=True)
+    run(sys.executable, "-m", "grading", "build", "--zips", "_build/zips")
     builder = Path(sys.executable).with_name("jupyter-book")
     run(builder, "build", "-W", "-n", "--keep-going", ".")
     check_built(build / "html")

@@ -7,6 +7,7 @@ import ast
 import copy
 import functools
 import operator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,10 @@ from optimlib import (
     Optimizer,
     RMSProp,
     Rprop,
+    minimize,
 )
+from optimlib.objectives import Objective, ravine
+from optimlib.schedules import Cosine
 from tests.optimlib.common import Layer, anatomy, assert_same, every_rule, refuses, tree, untouched
 
 LEAVES = ["['layers'][0][0]", "['layers'][0][1]", "['layers'][1][0]", "['scale']", "[3]['deep']"]
@@ -121,13 +125,22 @@ def test_check_finite_can_be_set_for_good_or_for_a_step():
     assert np.isnan(SGD(check_finite=False).step(x, g)).all()
     assert np.isnan(SGD().step(x, g, check_finite=False)).all()
     refuses(SGD(check_finite=False), ValueError, "g[0] is nan", x=x, g=g, check_finite=True)
-    assert SGD(check_finite=np.bool_(False)).fresh()._check_finite is False
-    for bad in (1, "no", 0.0, [True]):
-        with pytest.raises(TypeError, match=r"SGD: check_finite=.* expected True or False"):
-            SGD(check_finite=bad)
-        refuses(SGD(), TypeError, "expected True or False", x=x, g=x, check_finite=bad)
-    with pytest.raises(TypeError, match="expected True or False"):
-        SGD(check_finite=None)
+    assert SGD(check_finite=np.bool_(False)).fresh().check_finite is False
+    opt = SGD()
+    opt.check_finite = False
+    assert (opt.check_finite, opt.fresh().check_finite) == (False, False)
+    assert repr(opt) == "SGD(lr=0.001, weight_decay=0.0, check_finite=False)"
+    assert np.isnan(opt.step(x, g)).all()
+    opt.set(lr=0.5, check_finite=True)
+    assert repr(opt) == "SGD(lr=0.5, weight_decay=0.0)"
+    refuses(opt, ValueError, "g[0] is nan", x=x, g=g)
+    for bad in (1, "no", 0.0, [True], None):
+        for give in (SGD, opt.set, lambda check_finite: setattr(opt, "check_finite", check_finite)):
+            with pytest.raises(TypeError, match=r"SGD: check_finite=.* expected True or False"):
+                give(check_finite=bad)
+            assert opt.check_finite is True
+        if bad is not None:
+            refuses(SGD(), TypeError, "expected True or False", x=x, g=x, check_finite=bad)
 
 
 WRONG_KINDS = [
@@ -421,6 +434,37 @@ def test_an_option_is_true_or_false(bad):
 
 ELSEWHERE = [
     ("Adam", "learning_rate", "lr"),
+    ("Adam", "learning_rate_init", "lr"),
+    ("Adam", "init_lr", "lr"),
+    ("Adam", "step_size", "lr"),
+    ("SGD", "stepsize", "lr"),
+    ("SGD", "eta", "lr"),
+    ("Adam", "alpha", "lr"),
+    ("SGD", "alpha", "lr"),
+    ("SGD", "scheduler", "lr, which may be a schedule"),
+    ("SGD", "schedule", "lr, which may be a schedule"),
+    ("SGD", "decay", "a schedule, lr=InverseTime(0.1, rate=0.01) of optimlib.schedules"),
+    ("AdaGrad", "decay", "lr_decay"),
+    ("AdaGrad", "eps_root", "eps with eps_inside=True"),
+    ("Adam", "weight_decay", "the rule AdamW, or AdamL2 for an L2 penalty"),
+    ("Adam", "decoupled_weight_decay", "the rule AdamW"),
+    ("Adam", "l2", "the rule AdamL2"),
+    ("Adam", "amsgrad", "the rule AMSGrad"),
+    ("AdamW", "amsgrad", "the rule AMSGrad"),
+    ("AdamL2", "amsgrad", "the rule AMSGrad"),
+    ("Adam", "nesterov", "the rule Nadam"),
+    ("Adam", "momentum", "beta1"),
+    ("SGD", "momentum", "the rule Momentum"),
+    ("SGD", "dampening", "the rule Momentum"),
+    ("SGD", "nesterov", "the rule Nesterov"),
+    ("Momentum", "nesterov", "the rule Nesterov"),
+    ("Momentum", "mass", "momentum"),
+    ("Momentum", "mu", "momentum"),
+    ("Momentum", "gamma", "momentum"),
+    ("SGD", "wd", "weight_decay"),
+    ("AdamW", "l2", "weight_decay"),
+    ("RMSProp", "gamma", "rho"),
+    ("RMSProp", "initial_scale", "initial"),
     ("Adam", "betas", "beta1 and beta2"),
     ("Adam", "b1", "beta1"),
     ("Adam", "b2", "beta2"),
@@ -461,26 +505,68 @@ def test_a_name_like_nothing_gets_no_guess():
     with pytest.raises(TypeError) as caught:
         SGD(nesterov_momentum_power=1)
     assert "Did you mean" not in str(caught.value)
-    # decay is rho elsewhere, but SGD has none
-    with pytest.raises(TypeError, match=r"no hyperparameter 'alpha'\. It has: lr, weight_decay"):
-        SGD(alpha=0.1)
+    # beta is the momentum elsewhere, but SGD has none
+    with pytest.raises(TypeError, match=r"no hyperparameter 'beta'\. It has: lr, weight_decay"):
+        SGD(beta=0.1)
     with pytest.raises(AttributeError, match="Adam has no attribute 'learning_rate'"):
         _ = Adam().learning_rate
-    with pytest.raises(TypeError):
-        Adam(0.1)
     for name in ("t", "step", "update", "defaults"):
         with pytest.raises(AttributeError, match=f"no hyperparameter {name!r}"):
             setattr(Adam(), name, 1)
+
+
+@every_rule
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((0.1,), "takes hyperparameters by name: got {0}(0.1); write {0}({1}=0.1). It has: {1}, "),
+        ((0.1, 0.9), "got {0}(0.1, 0.9); write {0}({1}=0.1)."),
+        (("x" * 500,), "...xxxxxxxxxxxxx'); write {0}({1}=0.1)."),
+        (
+            ([np.ones(2)],),
+            "by name: got {0}([array([1., 1.])]). Make an optimizer, opt = {0}({1}=0.1)",
+        ),
+        ((np.ones(2),), "give the parameters to opt.step(x, g)"),
+        (({"w": 1.0}, 0.1), "give the parameters to opt.step(x, g)"),
+        ((abs, np.ones(2)), "a gradient function to opt.run(grad, x0, steps)"),
+    ],
+    ids=["one", "two", "text", "list", "array", "dict", "function"],
+)
+def test_hyperparameters_have_names(name, given, said):
+    first = next(iter(RULES[name].defaults))
+    for options in ({}, dict(eps=1e-3), dict(check_finite=False)):
+        with pytest.raises(TypeError) as caught:
+            RULES[name](*given, **options)
+        message = str(caught.value)
+        assert message.startswith(f"{name} takes hyperparameters")
+        assert said.format(name, first) in message
+        assert len(message) < 400
+
+
+def test_a_class_is_no_method_of_scipy():
+    with pytest.raises(TypeError, match="opt itself, not its class, to SciPy as method"):
+        scipy.optimize.minimize(square, [1.0], jac=lambda x: 2 * x, method=Adam)
+
+
+def test_a_class_is_no_schedule():
+    with pytest.raises(TypeError, match=r"SGD: lr=<class .*Cosine'> is a type; expected a real"):
+        SGD(lr=Cosine)
 
 
 def test_a_failed_set_changes_nothing():
     opt = Adam(lr=0.1)
     opt.step(np.zeros(2), np.ones(2))
     with untouched(opt):
-        for wrong in (dict(beta1=1.0), dict(beta_1=0.5), dict(eps="0"), dict(eps_hat=1)):
+        for wrong in (
+            dict(beta1=1.0),
+            dict(beta_1=0.5),
+            dict(eps="0"),
+            dict(eps_hat=1),
+            dict(check_finite=0),
+        ):
             with pytest.raises((TypeError, ValueError)):
-                opt.set(lr=0.5, beta2=0.5, **wrong)
-    assert (opt.lr, opt.beta2) == (0.1, 0.999)
+                opt.set(**{"lr": 0.5, "beta2": 0.5, "check_finite": False, **wrong})
+    assert (opt.lr, opt.beta2, opt.check_finite) == (0.1, 0.999, True)
 
 
 def test_what_only_sets_a_start_cannot_be_set_later():
@@ -622,6 +708,38 @@ def unquoted(text):
     return text.replace("'", "").replace('"', "")
 
 
+@every_rule
+def test_a_sum_of_squares_below_zero_is_refused(name):
+    squares = {
+        **dict.fromkeys(("Rprop",), ("step",)),
+        **dict.fromkeys(("AdaGrad", "FullAdaGrad"), ("G",)),
+        **dict.fromkeys(("RMSProp", "Adam", "AdamW", "AdamL2"), ("v",)),
+        **dict.fromkeys(("AdaDelta", "AdaDeltaMomentum"), ("v", "D")),
+        **dict(AdaMax=("u",), AMSGrad=("v", "v_max"), Nadam=("v", "mu_product")),
+    }.get(name, ())
+    state, used = saved(name), RULES[name]()
+    used.step(np.ones(4), np.ones(4))
+    for slot in used.active_slots() | used.scalars:
+        for path in ("['w']", "['b'][0]"):
+            wrong = state[slot + path].copy()
+            wrong[(-1,) * wrong.ndim] = -0.25
+            for opt in (RULES[name](), used):
+                if slot not in squares:
+                    copy.deepcopy(opt).load_state_dict(state | {slot + path: wrong})
+                    continue
+                said = f"^{name}: .*{slot}.* holds -0.25; it is never negative"
+                with untouched(opt), pytest.raises(ValueError, match=said):
+                    opt.load_state_dict(state | {slot + path: wrong})
+    assert set(squares) <= {*used.slots, *used.scalars}
+
+
+def test_a_matrix_may_be_negative_beside_its_diagonal():
+    opt, x = FullAdaGrad(), np.array([1.0, -1.0])
+    opt.step(x, x)
+    assert (opt.state_dict()["G"] < 0).any()
+    FullAdaGrad().load_state_dict(opt.state_dict())
+
+
 @pytest.mark.parametrize("state", [None, [1], "state.npz", 3, [("rule", "Adam")]])
 def test_a_state_that_is_no_mapping_is_refused(state):
     with pytest.raises(TypeError, match="expected what state_dict"):
@@ -721,6 +839,34 @@ def test_an_error_of_the_callers_own_passes_through():
             start(SGD())
 
 
+@pytest.mark.parametrize(
+    ("objective", "optimizer", "said"),
+    [
+        (ravine, Adam, "the optimizer is the class Adam; an instance was expected: call it, Adam("),
+        (ravine, "Adam", "the optimizer is 'Adam'; expected an optimizer, e.g. Adam(lr=0.1)"),
+        (ravine, None, "the optimizer is None; expected an optimizer"),
+        (ravine, ravine, "the optimizer is Objective(ravine); expected an optimizer"),
+        (SGD(), ravine, "the objective comes first, the optimizer second: minimize(objective, o"),
+        (SGD(), SGD(), "got an optimizer first, SGD(lr=0.001, weight_decay=0.0)"),
+        (ravine.gradient, SGD(), "With a gradient alone, use run(grad, x0, steps)"),
+        (Objective, SGD(), "the objective is the class Objective; expected an object"),
+        (SimpleNamespace(value=abs, start=[1.0]), SGD(), "with functions value and gradient"),
+        (SimpleNamespace(gradient=abs, start=[1.0]), SGD(), "with functions value and gradient"),
+        (SimpleNamespace(gradient=abs, value=abs), SGD(), "has no start; pass start="),
+    ],
+)
+def test_what_minimize_cannot_use_is_named(objective, optimizer, said):
+    with pytest.raises(TypeError) as caught:
+        minimize(objective, optimizer)
+    assert str(caught.value).startswith("minimize: ")
+    assert said in str(caught.value)
+
+
+def test_an_objective_without_a_start_may_be_given_one():
+    plain = SimpleNamespace(gradient=lambda x: 2 * x, value=lambda x: (x**2).sum(axis=-1))
+    assert minimize(plain, SGD(lr=0.25), steps=1, start=[8.0]).x == 4
+
+
 # ------------------------------------------------------------------------------ SciPy
 
 
@@ -741,7 +887,7 @@ def square(x):
         (
             dict(options=dict(ftol=1)),
             TypeError,
-            "unknown options ['ftol']; it has maxiter and gtol",
+            "unknown options ['ftol']; it has maxiter, gtol, disp and return_all",
         ),
         (dict(options=dict(maxiter=1.5)), ValueError, "maxiter=1.5; expected a whole number"),
         (dict(options=dict(gtol=-1)), ValueError, "gtol=-1; expected a number >= 0"),
@@ -752,15 +898,18 @@ def square(x):
         (dict(jac=lambda x: None), TypeError, "jac(x) is None; expected real numbers"),
         (dict(jac=lambda x: x * 1j), TypeError, "jac(x) is of dtype complex128"),
         (dict(jac=lambda x: x[:1]), ValueError, "has shape (2,), its gradient g has (1,)"),
-        (dict(jac=lambda x: x * np.nan), ValueError, "g[0] is nan"),
+        (dict(fun=lambda x: x), ValueError, "fun(x) has shape (2,); expected one number"),
+        (dict(fun=lambda x: None), TypeError, "fun(x) is None; expected real numbers"),
+        (dict(x0=[1.0, np.nan]), ValueError, "x0 is [ 1. nan]; expected finite numbers"),
     ],
 )
 def test_what_scipy_passes_on_is_checked(arguments, error, said):
     opt = SGD(lr=0.1)
     if "jac" not in arguments and said != "SGD needs the gradient: pass jac=":
         arguments = {**arguments, "jac": lambda x: 2 * x}
+    arguments = dict(fun=square, x0=[1.0, 2.0]) | arguments
     with untouched(opt), pytest.raises(error) as caught:
-        scipy.optimize.minimize(square, [1.0, 2.0], method=opt, **arguments)
+        scipy.optimize.minimize(method=opt, **arguments)
     assert said in str(caught.value)
 
 

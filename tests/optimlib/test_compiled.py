@@ -86,6 +86,20 @@ def test_without_eps_in_float32(rule, eps):
     assert_same(walk(compiled(rule(**given)), start(dtype=np.float32), g), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("eps_x", [None, 0.5])
+def test_without_eps_squares_that_underflow(eps_x, dtype):
+    g = stream((7,), 5, dtype)
+    g[:, :3] = np.array([1e-30, -1e-30, 0] if dtype == np.float32 else [1e-200, -1e-200, 0])
+    for rule in (Adam, RMSProp) if eps_x is None else (AdaDelta,):
+        given = dict(eps=0.0) if eps_x is None else dict(eps=0.0, eps_x=eps_x)
+        opt, plain = compiled(rule(**given)), rule(**given)
+        path = walk(opt, start(dtype=dtype), g)
+        assert_same(path, walk(plain, start(dtype=dtype), g))
+        assert_same(opt.state_dict(), plain.state_dict())
+        assert_same(path[-1][:3].copy(), start(dtype=dtype)[:3].copy())
+
+
 def test_containers_scalars_and_shapes():
     x, opt, plain = tree(0.5), compiled(Adam(lr=0.1)), Adam(lr=0.1)
     for i in range(3):
@@ -424,7 +438,8 @@ class Exotic(SGD):
 @pytest.mark.parametrize(
     ("opt", "threads", "error", "said"),
     [
-        (Adam, 1, TypeError, "expected an optimizer, e.g. Adam"),
+        (Adam, 1, TypeError, "compiled: opt is the class Adam; an instance was expected"),
+        ("Adam", 1, TypeError, "compiled: opt is 'Adam'; expected an optimizer, e.g. Adam"),
         (FullAdaGrad(), 1, TypeError, "FullAdaGrad works on vectors"),
         (Adam(), 0, ValueError, "threads=0; expected a whole number >= 1"),
         (Adam(), 1.5, ValueError, "threads=1.5"),

@@ -197,6 +197,40 @@ def test_the_out_of_one_leaf_may_be_what_another_reads(name, options, blocks, mo
         assert_same([b.copy(), c.copy(), a.copy()], right)
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("shift", [-5, 0, 5])
+def test_memory_that_no_array_owns_may_be_anything_s(shift, blocks, monkeypatch):
+    if blocks:
+        small_blocks(monkeypatch)
+    owner = start((60,), seed=4)
+    same = np.frombuffer(memoryview(owner))  # nothing tells that this is the owner's memory
+    apart = np.ones(20)
+    with pytest.raises(ValueError, match=r"x\[0\] and x\[2\] share memory"):
+        SGD().step([owner[:20], apart, same[5:25]], [owner[:20], apart, same[5:25]])
+    for swap in (False, True):
+        opt, pure = Adam(), Adam()
+        for _ in range(3):
+            owner[:] = start((60,), seed=4)
+            out, read = [owner[5:25], apart], [same[5 - shift : 25 - shift], apart]
+            out, read = (read, out) if swap else (out, read)
+            x = [np.ones(20), apart]
+            right = pure.step(x, [a.copy() for a in read])
+            opt.step(x, read, out=out)
+            assert_same([a.copy() for a in out], right)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_gradients_of_a_step_in_place_may_share_its_memory(blocks, monkeypatch):
+    if blocks:
+        small_blocks(monkeypatch)
+    whole, grads = start((60,), seed=4), start((60,), seed=5)
+    pure = Adam()
+    x = [whole[:20], whole[20:40], whole[40:]]
+    right = pure.step([a.copy() for a in x], [grads[:20], whole[15:35].copy(), grads[40:]])
+    Adam().step(x, [grads[:20], whole[15:35], grads[40:]], out=x)
+    assert_same([a.copy() for a in x], right)
+
+
 # ------------------------------------------------------------------------------ blocks
 
 
@@ -1024,6 +1058,33 @@ def test_infinity_over_infinity_is_not_a_missing_gradient():
             x = opt.step(np.ones(3), np.array([math.inf, 0.0, 1.0]))
         assert np.isnan(x).tolist() == [True, False, False]
         assert x[1] == 1
+
+
+@every_case
+@pytest.mark.parametrize(("dtype", "tiny"), [(np.float64, 1e-200), (np.float32, 1e-30)])
+def test_without_eps_a_square_that_underflows_counts_as_no_gradient(name, options, dtype, tiny):
+    if "eps" not in RULES[name].defaults or name == "AdaMax":
+        return
+    opt = RULES[name](**options | dict(eps=0.0))
+    if options.get("eps_x") is not None:
+        assert opt.eps_x > 0
+    x, g = np.ones(5, dtype), np.array([tiny, -tiny, 0.0, 2.0, tiny], dtype)
+    right = RULES[name](**options | dict(eps=0.0))
+    y, h = x, np.array([0.0, 0.0, 0.0, 2.0, 0.0], dtype)
+    for t in range(6):
+        if t == 3:  # a coordinate that had gradients once
+            g[4] = h[4] = 1.0
+        if t == 4:
+            g[4], h[4] = tiny, 0.0
+        x, y = opt.step(x, g), right.step(y, h)
+        np.testing.assert_allclose(x, y, rtol=1e-6)
+        assert_same(x[:3], y[:3])
+    assert all(np.isfinite(opt.state_dict()[slot]).all() for slot in opt.active_slots())
+
+
+def test_without_eps_adamax_squares_nothing():
+    x = RULES["AdaMax"](lr=0.5, eps=0.0).step(np.ones(2), np.array([1e-200, -1e-300]))
+    np.testing.assert_allclose(x, [0.5, 1.5])
 
 
 def test_a_rule_may_answer_with_a_number():

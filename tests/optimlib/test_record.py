@@ -9,6 +9,7 @@ import pytest
 from optimlib import SGD, Adam, minimize
 from optimlib.leaf import finite
 from optimlib.objectives import LogisticRegression, himmelblau, ravine, saddle
+from optimlib.schedules import Cosine, Warmup
 
 
 def test_the_record_measures_every_iterate():
@@ -92,8 +93,33 @@ def test_a_sweep_gets_its_rows_and_may_diverge():
     assert not np.isfinite(record.gap[-1, 2])
     single = minimize(ravine, SGD(lr=0.5), steps=600)
     np.testing.assert_array_equal(record.path[:, 1], single.path)
+    quiet = minimize(ravine, SGD(lr=rates, check_finite=False), steps=600)
+    np.testing.assert_array_equal(quiet.path, record.path)
     grid = minimize(ravine, Adam(lr=rates[:, None], beta1=[[0.0, 0.9]]), steps=2)
     assert grid.path.shape == (3, 3, 2, 2)
+
+
+def test_a_schedule_of_arrays_is_a_sweep():
+    rates = np.array([0.1, 0.5, 0.7])
+    for schedule, single in (
+        (Warmup(rates, steps=3), lambda r: Warmup(r, steps=3)),
+        (lambda t: rates / t, lambda r: lambda t: r / t),
+    ):
+        opt = SGD(lr=schedule)
+        assert opt.sweep_shape == (3,)
+        record = minimize(ravine, opt, steps=5)
+        assert record.path.shape == (6, 3, 2)
+        for i, rate in enumerate(rates):
+            alone = minimize(ravine, SGD(lr=single(float(rate))), steps=5)
+            np.testing.assert_array_equal(record.path[:, i], alone.path)
+    grid = Adam(lr=Cosine(rates[:, None], steps=5), beta1=[[0.5, 0.9]])
+    assert minimize(ravine, grid, steps=5).path.shape == (6, 3, 2, 2)
+    assert SGD(lr=Warmup(0.1, steps=3)).sweep_shape == ()
+    # Asked at the next step.
+    opt = SGD(lr=lambda t: 0.1 if t == 1 else rates)
+    assert opt.sweep_shape == ()
+    opt.step(1.0, 1.0)
+    assert opt.sweep_shape == (3,)
 
 
 def test_options_go_to_run():

@@ -4,7 +4,9 @@ import copy
 import inspect
 import itertools
 import math
+import os
 import pickle
+import platform
 import subprocess
 import sys
 import textwrap
@@ -147,7 +149,7 @@ def test_fresh_and_reset_begin_anew(name, options):
     first = opt.run(gradient, np.ones(2), 5)
     new = opt.fresh()
     assert (new.t, opt.t, repr(new), type(new)) == (0, 5, repr(opt), type(opt))
-    assert new._check_finite is False
+    assert new.check_finite is False
     assert_same(new.run(gradient, np.ones(2), 5).path, first.path)
     opt.reset()
     assert opt.t == 0
@@ -250,6 +252,42 @@ def test_check_finite_in_runs():
     with pytest.raises(TypeError, match="check_finite='no'"):
         SGD().run(f, 1.0, 1, check_finite="no")
     assert math.isnan(SGD(check_finite=False).run(f, 1.0, 1).x)
+
+
+def test_without_checks_numpy_does_not_warn_of_what_overflows():
+    def grad(x):
+        return x**3
+
+    before = np.geterr()
+    for wrap in (lambda x: x, lambda x: {"w": x}):
+        opt = SGD(lr=3.0, check_finite=False)
+        x = opt.step(wrap(np.full(2, 1e200)), wrap(np.full(2, 1e200)))
+        opt.set(lr=1e200)
+        for _ in range(3):
+            x = opt.step(x, x)
+    assert not np.isfinite(x["w"]).any()
+    run = SGD(lr=3.0, check_finite=False).run(grad, np.full(2, 2.0), 20)
+    assert not np.isfinite(run.x).any()
+    SGD(lr=3.0).run(grad, np.full(2, 2.0), 20, check_finite=False)
+    for loop in (
+        SGD(lr=3.0, check_finite=False).iterate(grad, np.full(2, 2.0)),
+        SGD(lr=3.0).iterate(grad, np.full(2, 2.0), check_finite=False),
+    ):
+        for _ in itertools.islice(loop, 20):
+            assert np.geterr() == before
+    for start in (
+        lambda: SGD(lr=3.0).run(grad, np.full(2, 2.0), 20),
+        lambda: SGD(lr=1e200).step(np.full(2, 1e200), np.full(2, 1e200)),
+        lambda: SGD(lr=3.0, check_finite=False).run(grad, np.full(2, 2.0), 20, check_finite=True),
+    ):
+        with pytest.raises(RuntimeWarning, match="overflow"):
+            start()
+    assert np.geterr() == before
+
+
+def test_the_hyperparameters_are_listed():
+    for rule in RULES.values():
+        assert {*rule.defaults, "check_finite", "step", "t", "_hyper"} <= set(dir(rule()))
 
 
 def test_a_diverging_run_ends_in_an_error_that_says_so():
@@ -429,6 +467,37 @@ def test_a_large_step_in_place_needs_little_more_than_its_memory(name, arrays):
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators, other habits")
+def test_temporaries_are_not_fetched_anew_from_the_system(tmp_path):
+    code = """
+        import resource, sys
+        import numpy as np
+        from optimlib import RULES
+        rule, size, dtype = sys.argv[1:]
+        opt, x, g = RULES[rule](), np.ones(int(size), dtype), np.ones(int(size), dtype)
+        def faults():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(3):
+            opt.step(x, g, out=x)
+        before = faults()
+        for _ in range(20):
+            opt.step(x, g, out=x)
+        print(faults() - before)
+        """
+    # Compiling a module frees large arrays too, so all must be compiled, as they are for users.
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def run(*case):
+        command = [sys.executable, "-c", textwrap.dedent(code), *case]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    run("SGD", "2", "float32")
+    for case in (("AdamW", "1000000", "float32"), ("Adam", "10000", "float64")):
+        assert run(*case) < 200, case
+
+
 def test_many_leaves_cost_little_each():
     leaves = 400
     x = [np.ones(3) for _ in range(leaves)]
@@ -436,6 +505,18 @@ def test_many_leaves_cost_little_each():
     few = count_calls(lambda: Adam().step(x[:40], g[:40], out=x[:40]))
     many = count_calls(lambda: Adam().step(x, g, out=x))
     assert many < 12 * few
+
+
+@pytest.mark.parametrize("views", [False, True])
+def test_many_leaves_in_place_are_no_more_work(views):
+    x, g = [*np.ones((50, 3))], [*np.ones((50, 3))]
+    if not views:
+        x, g = ([leaf.copy() for leaf in leaves] for leaves in (x, g))
+    opt = Adam()
+    opt.step(x, g)
+    pure = count_calls(lambda: opt.step(x, g))
+    in_place = count_calls(lambda: opt.step(x, g, out=x))
+    assert in_place < 1.25 * pure, (in_place, pure)
 
 
 def count_calls(function):
@@ -793,9 +874,90 @@ def test_scipy_callbacks():
     kept.clear()
     result = minimize(stop)
     assert (result.nit, result.status, result.success) == (6, 99, False)
-    assert result.message == "callback raised StopIteration"
+    assert result.message == "`callback` raised `StopIteration`."
     assert_same(result.jac, 2 * result.x)
     assert minimize(max).nit == 8  # a function that tells no signature
+
+
+def cubic(x):
+    return float((x**4).sum() / 4)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_scipy_is_told_of_a_run_that_diverged(check):
+    def minimize(fun=cubic, jac=lambda x: x**3, lr=3.0, **more):
+        with np.errstate(over="ignore"):
+            return scipy.optimize.minimize(
+                fun, [2.0, 0.0], jac=jac, method=SGD(lr=lr, check_finite=check), **more
+            )
+
+    overflow = minimize()
+    assert overflow.message.startswith("jac(x) is not finite after 5 steps; lower lr if")
+    steps_out = minimize(fun=abs_sum, jac=lambda x: x * 1e200, lr=1e120)
+    assert steps_out.message.startswith("x is not finite after 1 steps; lower lr if")
+    no_value = minimize(fun=lambda x: math.nan, jac=lambda x: x, lr=0.1, options=dict(maxiter=2))
+    assert no_value.message.startswith("fun(x) is not finite after 2 steps; lower lr if")
+    for result in (overflow, steps_out, no_value):
+        assert (result.status, result.success) == (3, False)
+        assert np.isfinite(result.x).all()
+    assert (overflow.nit, overflow.njev) == (5, 6)
+    assert (steps_out.nit, steps_out.njev, steps_out.x.tolist()) == (0, 1, [2.0, 0.0])
+    at_once = minimize(jac=lambda x: x * math.nan)
+    assert at_once.message.startswith("jac(x) is not finite after 0 steps")
+    assert at_once.fun == 4
+    told = minimize(callback=lambda x: None, options=dict(return_all=True))
+    np.testing.assert_array_equal(told.allvecs[-1], told.x)
+
+
+def abs_sum(x):
+    return float(np.abs(x).sum())
+
+
+def test_scipy_in_float32_may_overflow_too():
+    x0 = np.ones(2, np.float32)
+    result = scipy.optimize.minimize(
+        abs_sum, x0, jac=lambda x: x.astype(float) * 1e39, method=SGD()
+    )
+    assert (result.status, result.x.dtype) == (3, np.float32)
+
+
+def test_scipy_gets_all_iterates():
+    def minimize(**options):
+        return scipy.optimize.minimize(
+            lambda x: float(x @ x), np.ones(2), jac=lambda x: 2 * x, method=SGD(lr=0.25),
+            options=dict(maxiter=3) | options,
+        )  # fmt: skip
+
+    result = minimize(return_all=True)
+    assert [x[0] for x in result.allvecs] == [1, 0.5, 0.25, 0.125]
+    result.allvecs[-1][:] = 7
+    assert result.x[0] == 0.125
+    assert "allvecs" not in minimize()
+    assert minimize(maxiter=None, gtol=1e-3).nit == 11
+
+
+def test_scipy_prints_how_it_ended(capsys):
+    def minimize(**options):
+        return scipy.optimize.minimize(
+            lambda x: float(x @ x), np.ones(2), jac=lambda x: 2 * x, method=SGD(lr=0.25),
+            options=options,
+        )  # fmt: skip
+
+    minimize(disp=False)
+    assert capsys.readouterr().out == ""
+    result = minimize(disp=True, gtol=1e-3)
+    assert capsys.readouterr().out.splitlines() == [
+        "gradient within gtol",
+        "         Current function value: 0.000000",
+        "         Iterations: 11",
+        "         Function evaluations: 1",
+        "         Gradient evaluations: 12",
+    ]
+    assert (result.nit, result.nfev, result.njev) == (11, 1, 12)
+    with pytest.warns(scipy.optimize.OptimizeWarning, match="2 steps done") as warned:
+        minimize(disp=True, gtol=1e-3, maxiter=2)
+    assert warned[0].filename == __file__
+    assert capsys.readouterr().out.startswith("         Current function value: 0.125000")
 
 
 def test_scipy_functions_cannot_spoil_the_run():
@@ -826,3 +988,6 @@ def test_scipy_refuses_a_sweep():
     sweep = SGD(lr=[0.1, 0.2])
     with pytest.raises(ValueError, match="SciPy minimises one run"):
         scipy.optimize.minimize(lambda x: x @ x, np.ones(2), jac=lambda x: 2 * x, method=sweep)
+    scheduled = SGD(lr=lambda t: np.array([0.1, 0.2]))
+    with pytest.raises(ValueError, match="SciPy minimises one run"):
+        scipy.optimize.minimize(lambda x: x @ x, np.ones(2), jac=lambda x: 2 * x, method=scheduled)
