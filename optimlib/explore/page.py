@@ -341,6 +341,9 @@ def _plot(figure, panel, drawn):
         outline_line_color=_LINE,
         min_border=6,
         min_border_right=22,
+        # Wide enough for any tick label, so that the frame stays where it is.
+        min_border_left=66,
+        min_border_bottom=48,
         output_backend="canvas",
         **ranges,
     )

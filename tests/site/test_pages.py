@@ -1,6 +1,7 @@
 """Every page of the built site, and what a reader does with it."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.site.conftest import SITE
 from tests.site.page import (
@@ -41,6 +42,23 @@ def test_no_sources_are_published(site):
 @pytest.mark.parametrize("page", PAGES)
 def test_page(browser, home, page):
     assert problems(browser, home + page) == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", PAGES)
+def test_no_serious_barrier(browser, home, page):
+    """Ask axe-core, with every moving figure of the page awake."""
+    with Visit(browser, home + page) as visit:
+        for figure in visit.page.locator("figure.explorable").all():
+            figure.scroll_into_view_if_needed()
+            visit.page.wait_for_function("(e) => e.matches('.alive')", arg=figure.element_handle())
+        found = Axe().run(visit.page, options={"resultTypes": ["violations"]})
+        assert [
+            f"{violation['id']}: {node['html'][:160]}"
+            for violation in found.response["violations"]
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ] == []
 
 
 @pytest.mark.browser
