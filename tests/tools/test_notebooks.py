@@ -666,9 +666,7 @@ def moving(nb, *, tags=("hide-input", "nbval-ignore-output"), html=False, check=
         metadata={"tags": ["check", "remove-cell"]},
     )
     nb.cells += [shown, guard] if check else [shown]
-    count = 0
-    for code in (c for c in nb.cells if c.cell_type == "code"):
-        count += 1
+    for count, code in enumerate((c for c in nb.cells if c.cell_type == "code"), 1):
         code.execution_count = count
         for output in code.outputs:
             if output.output_type == "execute_result":
