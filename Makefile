@@ -19,7 +19,7 @@ site: env ## build the book into _build/html
 	@$(PY) $(DOOR) site
 
 test: lint site ## everything that is checked: lint, site, then every test and notebook
-	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env tests chapters contributing
+	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env tests chapters contributing playground.ipynb
 	@$(PY) -m coverage report
 
 assignments: env ## build the students' notebooks and zips into course/ (SALT=... for your own numbers)

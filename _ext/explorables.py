@@ -1,6 +1,6 @@
-"""Give pages with moving figures their scripts: Bokeh's own, and the figures' engine.
+"""Give pages with moving figures their scripts: Bokeh's own, the figures' engine, the playground's.
 
-Both are copied from the installed packages; a page without a moving figure loads neither.
+They are copied from the installed packages; a page without a moving figure loads none of them.
 """
 
 import shutil
@@ -9,15 +9,18 @@ from pathlib import Path
 from bokeh.resources import Resources
 
 from optimlib.explore.page import ENGINE
+from optimlib.explore.playground_page import SCRIPT
 
-MARK = 'class="explorable"'
+FIGURE, PLAYGROUND = 'class="explorable"', 'class="playground"'
 STATE = "application/vnd.jupyter.widget-state+json"
 
 
-def scripts():
-    """Return the files that a page with a moving figure loads, in order."""
+def scripts(body=PLAYGROUND):
+    """Return the files that a page loads, in order; by default all that any page loads."""
+    if FIGURE not in body and PLAYGROUND not in body:
+        return []
     (bokeh,) = Resources(mode="absolute", components=["bokeh"], minified=True).js_files
-    return [Path(bokeh), ENGINE]
+    return [Path(bokeh), ENGINE, *([SCRIPT] if PLAYGROUND in body else [])]
 
 
 def install(app):
@@ -30,12 +33,12 @@ def install(app):
 
 def load(app, pagename, templatename, context, doctree):
     """Name the scripts in pages that need them."""
-    if MARK in context.get("body", ""):
+    if needed := scripts(context.get("body", "")):
         # The widgets of the kernel that built the page are of no use to its readers. The list is
         # Sphinx's own, which `add_js_file` adds to.
         files = context["script_files"]
         files[:] = [f for f in files if getattr(f, "attributes", {}).get("type") != STATE]
-        for priority, script in enumerate(scripts(), 900):
+        for priority, script in enumerate(needed, 900):
             app.add_js_file(f"explore/{script.name}", priority=priority, defer="defer")
 
 

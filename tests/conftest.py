@@ -27,7 +27,9 @@ _SECTIONS = {
     "parity": ("rules × libraries at parity", "pairs", "equal"),
     "reports": ("reports replayed", "known", "replayed"),
     "mutants": ("mutants killed", "made", "killed"),
+    "handins": ("fabricated hand-ins graded as stated", "made", "graded"),
 }
+_MARKS = ("browser", "sandbox")  # what a machine may lack
 _PLUGIN = "what-the-run-established"
 
 
@@ -38,9 +40,9 @@ def tally(config, section, **counts):
     ----------
     config : pytest.Config
         The fixture `pytestconfig`, or `request.config`.
-    section : {"parity", "reports", "mutants"}
+    section : {"parity", "reports", "mutants", "handins"}
         The line: parity counts `pairs` and `equal`, reports `known` and `replayed`, mutants
-        `made` and `killed`.
+        `made` and `killed`, handins `made` and `graded`.
     **counts : int
         What to add. The second of a line's counts is dropped if the calling test fails.
 
@@ -60,8 +62,8 @@ class _Established:
         self.failed = set()
         self.entries = []
         self.notebooks = {}
-        self.browser = Counter()
-        self.not_run = set()
+        self.marked = {mark: Counter() for mark in _MARKS}
+        self.not_run = {mark: set() for mark in _MARKS}
 
     def add(self, section, counts):
         if section not in _SECTIONS:
@@ -94,10 +96,11 @@ class _Established:
             cells = self.notebooks.setdefault(item.path, {})
             compared = item.options["check"] and item.cell.execution_count is not None
             cells[item.nodeid] = compared and report.passed
-        if item.get_closest_marker("browser") and (report.when == "call" or not report.passed):
-            self.browser[report.outcome] += 1
-            if report.skipped and isinstance(report.longrepr, tuple):
-                self.not_run.add(report.longrepr[2].removeprefix("Skipped: "))
+        for mark in _MARKS:
+            if item.get_closest_marker(mark) and (report.when == "call" or not report.passed):
+                self.marked[mark][report.outcome] += 1
+                if report.skipped and isinstance(report.longrepr, tuple):
+                    self.not_run[mark].add(report.longrepr[2].removeprefix("Skipped: "))
         return report
 
     def pytest_terminal_summary(self, terminalreporter):
@@ -126,13 +129,14 @@ class _Established:
             if cells
             else f"notebooks compared: {absent}"
         )
-        passed, failed = self.browser["passed"], self.browser["failed"]
-        if not self.browser:
-            yield f"browser tests: {absent}"
-        if passed or failed:
-            yield f"browser tests: {passed} of {passed + failed} passed"
-        if self.browser["skipped"]:
-            yield f"browser tests NOT RUN: {self.browser['skipped']}: {'; '.join(self.not_run)}"
+        for mark, counts in self.marked.items():
+            passed, failed, skipped = (counts[key] for key in ("passed", "failed", "skipped"))
+            if not counts:
+                yield f"{mark} tests: {absent}"
+            if passed or failed:
+                yield f"{mark} tests: {passed} of {passed + failed} passed"
+            if skipped:
+                yield f"{mark} tests NOT RUN: {skipped}: {'; '.join(sorted(self.not_run[mark]))}"
 
 
 def pytest_configure(config):

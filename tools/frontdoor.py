@@ -23,6 +23,7 @@ SITE_SOURCES = (
     "_toc.yml",
     "*.md",
     "*.bib",
+    "*.ipynb",
     "_ext",
     "assignments",
     "chapters",

@@ -24,7 +24,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("chapters", "contributing")
+FOLDERS = ("chapters", "contributing", "playground.ipynb")
 RERUN = "run `make notebooks`"
 
 METADATA = {
@@ -37,7 +37,7 @@ DROPPED = ("application/vnd.jupyter.widget-view+json", "image/jpeg", "image/png"
 KEPT = ("text/html", "text/latex", "text/markdown", "text/plain")
 UNCOMPARED_TAGS = ("nbval-ignore-output", "nbval-skip", "raises-exception", "skip-execution")
 # A moving figure offers widgets and HTML besides its text; nbval can't pass over the HTML alone.
-MOVING = re.compile(r"Explorable\(([a-z0-9-]+):")
+MOVING = re.compile(r"(?:Explorable|Playground)\(([a-z0-9-]+):")
 MOVING_TAG = "nbval-ignore-output"
 UNCOMPARED_COMMENT = re.compile(r"^\s*#\s*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)\s*$", re.M)
 UNSTABLE = {

@@ -228,8 +228,13 @@ class Walk:
             return tuple(partials)
         return tuple(p + noise * n for p, n in zip(partials, z, strict=True))
 
-    def take(self, c):
+    def take(self, c=None):
         """Take the steps with `optimlib`.
+
+        Parameters
+        ----------
+        c : SimpleNamespace, optional
+            The controls' values; a walk that names no control needs none.
 
         Returns
         -------

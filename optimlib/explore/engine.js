@@ -131,7 +131,7 @@
       this.waiting = false;
     }
 
-    async wake() {
+    async embed() {
       const {payload, element} = this;
       element.querySelector(".explorable-live").hidden = false;
       this.form.hidden = false;
@@ -143,6 +143,11 @@
       const callback = this.plots[0].document.get_model_by_name("functions");
       this.functions = await callback.execute(callback);
       element.classList.add("alive");
+    }
+
+    async wake() {
+      await this.embed();
+      const {element} = this;
       this.form.addEventListener("input", () => this.moved());
       this.form.addEventListener("submit", (event) => event.preventDefault());
       this.form.addEventListener("reset", (event) => {
@@ -355,7 +360,7 @@
     root.SecondMoments.figures = figures;
   }
 
-  root.SecondMoments = {uniform, normal, walk, compute, Figure};
+  root.SecondMoments = {uniform, normal, walk, compute, short, shown, Figure};
   if (typeof document !== "undefined" && root.Bokeh) {
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", wakeAll);
     else wakeAll();

@@ -420,12 +420,7 @@ def html(figure) -> str:
     data = json.dumps(payload, separators=(",", ":")).replace("<", "\\u003c")
     drawn = looks(figure)
     shown = [label for label in drawn if any(label in _labels(figure, p) for p in figure.panels)]
-    legend = "".join(
-        f'<li><svg width="28" height="8" aria-hidden="true"><line x1="0" y1="4" x2="28" y2="4" '
-        f'stroke="{drawn[label][0]}" stroke-width="2.5"{_svg_dash(drawn[label][1])}/></svg>'
-        f"{escape(label)}</li>"
-        for label in shown
-    )
+    legend = "".join(f"<li>{_swatch(*drawn[label])}{escape(label)}</li>" for label in shown)
     legend += "".join(_key(panel) for panel in figure.panels if isinstance(panel, Map))
     panels = "".join(_panel_html(figure, panel, i) for i, panel in enumerate(figure.panels))
     still = base64.b64encode(picture(figure)).decode()
@@ -467,9 +462,14 @@ def _labels(figure, panel):
     return panel.curves if isinstance(panel, Curves) else ()
 
 
-def _svg_dash(dash):
+def _swatch(colour, dash):
+    """Return a short line in a colour and a line style."""
     given = _DASHES[dash]
-    return "" if given == "solid" else f' stroke-dasharray="{" ".join(map(str, given))}"'
+    dashes = "" if given == "solid" else f' stroke-dasharray="{" ".join(map(str, given))}"'
+    return (
+        '<svg width="28" height="8" aria-hidden="true"><line x1="0" y1="4" x2="28" y2="4" '
+        f'stroke="{colour}" stroke-width="2.5"{dashes}/></svg>'
+    )
 
 
 def _control_html(place, control):
