@@ -137,11 +137,12 @@ def test_the_summary_and_its_guard_count_what_was_compared(judged, tmp_path):
     options = ("-p", "tests.conftest", "-o", "markers=browser", "--nbval", "--nbval-current-env")
     done = command("pytest", *options, ".", cwd=tmp_path)
     assert done.returncode == 1
-    summary = done.stdout.partition("what this run established")[2].splitlines()[1:7]
+    summary = done.stdout.partition("what this run established")[2].splitlines()[1:8]
     assert summary == [
         "rules × libraries at parity: 4 of 5",
         "reports replayed: not run in this selection",
         "mutants killed: 69 of 70",
+        "fabricated hand-ins graded as stated: not run in this selection",
         "notebooks compared: 1 of 4, cells equal to what is stored: 19 of 28",
         "browser tests: 2 of 3 passed",
         "browser tests NOT RUN: 2: no browser: install chromium",
@@ -150,7 +151,7 @@ def test_the_summary_and_its_guard_count_what_was_compared(judged, tmp_path):
     assert len(set(never_run)) == 7
     empty = command("pytest", "-p", "tests.conftest", "-k", "misuse", ".", cwd=tmp_path)
     assert empty.returncode == 0
-    assert empty.stdout.count("not run in this selection") == 5
+    assert empty.stdout.count("not run in this selection") == 7
 
 
 # -------------------------------------------------------------------------------------------- run
