@@ -36,7 +36,9 @@ def picture(race, at: int | None = None) -> bytes:
     if gaps.size:
         right.set_ylim(gaps.min() / 2, gaps.max() * 2)
     if ran:
-        canvas.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=7)
+        canvas.legend(
+            *left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+        )
     file = io.BytesIO()
     canvas.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
