@@ -5,7 +5,7 @@ SALT ?= public
 COURSE ?= course
 PY := .venv/bin/python
 DOOR := tools/frontdoor.py
-CLASS := tests/assignments/test_grading.py
+CLASS := tests/assignments/test_grading.py tests/assignments/test_jupyter.py
 
 .DEFAULT_GOAL := help
 .PHONY: help book site test test-grading assignments notebooks lint format lock bench ends clean env
@@ -20,11 +20,11 @@ site: env ## build the book into _build/html
 	@$(PY) $(DOOR) site
 
 test: lint site ## everything that is checked, but for the long test below: lint, site, tests, notebooks
-	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env --ignore $(CLASS) \
+	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env $(addprefix --ignore=,$(CLASS)) \
 	  tests chapters contributing playground.ipynb
 	@$(PY) -m coverage report
 
-test-grading: env ## grade a fabricated class in every way it can go wrong (many minutes)
+test-grading: env ## grade a fabricated class, open assignments in JupyterLab (many minutes)
 	@$(PY) -m pytest $(CLASS)
 
 assignments: env ## build the students' notebooks and zips into course/ (SALT=... for your own numbers)
