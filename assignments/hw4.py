@@ -240,6 +240,8 @@ m / (1 - 0.9**3)
 
 # %% hidden usual-ratio-points
 # The values at other points, before and long after the change.
+a, b = sp.symbols("a b", positive=True)  # a later cell may have used the names
+k, t = sp.symbols("k t", integer=True, positive=True)
 points = [(P.a, 0.95, P.k, P.k), (P.a, 0.95, P.k, P.k + 1), (0.9, P.a, P.k, 12), (0.9, 0.99, 8, 90)]
 [float(usual_ratio.subs(dict(zip((a, b, k, t), point, strict=True)))) for point in points]
 # expected
@@ -284,6 +286,8 @@ old_run(0.5, 0.8, P.period)[0]
 
 # %% hidden arrival-points
 # The same at other points.
+beta1, beta2 = sp.symbols("beta1 beta2", positive=True)  # a later cell may have used the names
+p = sp.Symbol("p", integer=True, positive=True)
 points = [(P.beta1, 0.9, P.period), (0.3, 0.95, P.period_hidden), (0.5, 0.7, 1)]
 [float(arrival.subs(dict(zip((beta1, beta2, p), point, strict=True)))) for point in points]
 # expected
@@ -292,6 +296,8 @@ points = [(P.beta1, 0.9, P.period), (0.3, 0.95, P.period_hidden), (0.5, 0.7, 1)]
 
 # %% hidden travelled-points
 # The distance in one period.
+beta1, beta2 = sp.symbols("beta1 beta2", positive=True)  # a later cell may have used the names
+p = sp.Symbol("p", integer=True, positive=True)
 points = [(P.beta1, 0.9, P.period), (0.3, 0.95, P.period_hidden), (0.5, 0.7, 1)]
 [float(travelled.subs(dict(zip((beta1, beta2, p), point, strict=True)))) for point in points]
 # expected

@@ -22,10 +22,11 @@ OUTSIDE = {
     *("nbformat", "grading", "gc", "inspect", "pickle", "resource", "pty", "tempfile", "glob"),
 }
 BUILTINS = {"open", "eval", "exec", "compile", "__import__", "globals", "setattr", "delattr"}
+BUILTINS |= {"get_ipython"}
 REACHING = {
     *("system", "popen", "_exit", "kill", "fork", "listdir", "walk", "scandir", "read_text"),
     *("read_bytes", "write_text", "write_bytes", "rglob", "iterdir", "unlink", "_getframe"),
-    *("settrace", "setprofile", "get_ipython", "import_module", "reload"),
+    *("settrace", "setprofile", "import_module", "reload"),
 }
 MODULES = {"np", "numpy", "sp", "sympy", "optimlib", "plt", "matplotlib", "builtins", "sys"}
 
@@ -437,13 +438,15 @@ def suspicions(source, withheld, number):
             module = node.module or ""
             if module.split(".")[0] in OUTSIDE:
                 found.append(module)
+            taken = {alias.name for alias in node.names}
             if module.split(".")[0] == "optimlib":
-                taken = {alias.name for alias in node.names}
                 found += [f"optimlib.{name}" for name in sorted(taken & {*withheld, "*"})]
+            elif module == "os" or taken & REACHING:
+                found += [f"{module}.{name}" for name in sorted(taken & {*REACHING, "*"})]
         elif isinstance(node, ast.Call):
             name = getattr(node.func, "id", "")
             method = getattr(node.func, "attr", "")
-            if name in BUILTINS or {name, method} & REACHING:
+            if name in BUILTINS or method in REACHING:
                 found.append(f"{name or method}(...)")
         elif isinstance(node, ast.Attribute) and node.attr in withheld:
             found.append(f"optimlib.{node.attr}")

@@ -159,6 +159,9 @@ def test_what_is_not_an_answer_is_put_back(perfect, key):
         "from optimlib import *",
         "import optimlib\noptimlib.Adam()",
         "get_ipython()",
+        "from os import walk",
+        "from os import *",
+        "next(os.walk('.'))",
     ],
 )
 def test_suspicious_code_is_flagged(source):
@@ -173,6 +176,7 @@ def test_suspicious_code_is_flagged(source):
         "x = [np.sqrt(v) for v in y]\nself.m = 0\nm_hat = m / (1 - b**t)",
         "not python (",
         "plt.plot(x)\nplt.show()",
+        "def walk(rule): ...\nwalk(SGD)",
     ],
 )
 def test_ordinary_code_is_not(source):
