@@ -43,6 +43,8 @@ class Case:
         Modules without which the case is left out.
     own_clock : bool, default False
         The functions return the seconds that count; otherwise their calls are timed.
+    lacks : callable, optional
+        ``lacks()`` lists what else is needed and not there.
     """
 
     name: str
@@ -50,10 +52,12 @@ class Case:
     target: float | None = None
     needs: tuple = ()
     own_clock: bool = False
+    lacks: Callable = list
 
     def lacking(self) -> list[str]:
-        """Return the modules that are needed and not installed."""
-        return [name for name in self.needs if importlib.util.find_spec(name) is None]
+        """Return what is needed and not there: modules, and what `lacks` finds."""
+        absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        return absent or self.lacks()
 
 
 def discovered(tiny: bool) -> dict[str, list[Case]]:

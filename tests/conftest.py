@@ -10,6 +10,7 @@ attempted and what a success adds:
 If the test fails, `equal` is not counted and `pairs` is, so the failure shows in the numbers.
 """
 
+import os
 from collections import Counter
 
 import pytest
@@ -31,6 +32,8 @@ _SECTIONS = {
 }
 _MARKS = ("browser", "sandbox")  # what a machine may lack
 _PLUGIN = "what-the-run-established"
+_NO_BROWSER = "no Chromium found; Debian, Ubuntu: sudo apt install chromium"
+_NO_SITE = "the site is not built; run: make site"
 
 
 def tally(config, section, **counts):
@@ -142,3 +145,32 @@ class _Established:
 def pytest_configure(config):
     """Register the listener for the whole run, notebooks outside this folder included."""
     config.pluginmanager.register(_Established(), _PLUGIN)
+
+
+# Playwright runs once in a process, so every test that needs a browser shares this one.
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium. Where one is required, its absence is a failure."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.site.page import FLAGS, browser_path
+
+    path = browser_path()
+    if path is None:
+        if os.environ.get("BOOK_BROWSER") == "required":
+            pytest.fail(f"BOOK_BROWSER=required, but {_NO_BROWSER}", pytrace=False)
+        pytest.skip(_NO_BROWSER)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the built site."""
+    from tests.site.page import SITE
+
+    if not (SITE / "index.html").is_file():
+        pytest.skip(_NO_SITE)
+    return SITE

@@ -69,15 +69,15 @@ def controls(figure):
     import ipywidgets as widgets
 
     fields = {}
-    wide = {"description_width": "9.5em"}
+    longest = max((len(control.label) for control in figure.controls), default=0)
+    look = label_room(longest)
     for control in figure.controls:
         make = widgets.SelectionSlider if control.choices is None else widgets.Dropdown
         fields[control.name] = make(
             options=list(zip(control.texts, control.values, strict=True)),
             value=control.initial,
             description=control.label,
-            style=wide,
-            layout={"width": "min(32em, 100%)"},
+            **look,
         )
     reset = widgets.Button(description="Reset", tooltip="Set every control to its first value")
     image, said = widgets.HTML(), widgets.HTML()
@@ -105,6 +105,15 @@ def controls(figure):
     draw()
     question = widgets.HTML(f"<b>{escape(figure.question)}</b>")
     return widgets.VBox([question, *fields.values(), reset, image, said])
+
+
+def label_room(letters: int) -> dict:
+    """Return the style and layout of a widget whose label has so many letters: all are shown."""
+    room = 0.55 * letters + 1
+    return dict(
+        style={"description_width": f"{room:.3g}em"},
+        layout={"width": f"min({room + 22:.3g}em, 100%)"},
+    )
 
 
 def _shown(values):

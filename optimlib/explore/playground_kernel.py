@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .description import _short
-from .kernel import WIDGET, _curves, _plane
+from .kernel import WIDGET, _curves, _plane, label_room
 from .page import looks
 from .playground import FIRST, LARGEST_SEED, LOSSES, MOST_STEPS, NOISES, TRIAL
 
@@ -67,7 +67,7 @@ def widget(ground) -> dict:
 
 
 def controls(ground):
-    """Return the playground as a box of widgets: controls, picture, standing.
+    """Return the playground as a box of widgets: controls, Reset, picture, standing.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def controls(ground):
     """
     import ipywidgets as widgets
 
-    look = dict(style={"description_width": "9.5em"}, layout={"width": "min(32em, 100%)"})
+    look = label_room(len("seed of the noise"))
     first = ground.race()
     factors = [(f"{v:g}", v) for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)]
     objective = widgets.Dropdown(
@@ -96,6 +96,7 @@ def controls(ground):
         value=0, min=0, max=LARGEST_SEED, description="seed of the noise", **look
     )
     at = widgets.IntSlider(value=TRIAL, min=0, max=MOST_STEPS, description="step t", **look)
+    reset = widgets.Button(description="Reset", tooltip="Set the first race again")
     image, standing = widgets.HTML(), widgets.HTML()
     fields = (chosen, factor, x, y, noise, seed, at)
 
@@ -120,16 +121,29 @@ def controls(ground):
         )
         standing.value = table(race, at.value)
 
-    def move(_):
-        # Each objective has a start of its own; both numbers change before one redraw.
-        for field_, value in zip((x, y), ground.objectives[objective.value].start, strict=True):
+    def put(values):
+        # All of them change before one redraw.
+        for field_, value in values.items():
             field_.unobserve(draw, "value")
             field_.value = value
             field_.observe(draw, "value")
         draw()
 
+    def move(_):
+        # Each objective has a start of its own.
+        put(dict(zip((x, y), ground.objectives[objective.value].start, strict=True)))
+
+    initial = {field_: field_.value for field_ in fields}
+
+    def restore(_):
+        objective.unobserve(move, "value")
+        objective.value = FIRST.objective
+        objective.observe(move, "value")
+        put(initial)
+
     objective.observe(move, "value")
     for control in fields:
         control.observe(draw, "value")
+    reset.on_click(restore)
     draw()
-    return widgets.VBox([objective, *fields, image, standing])
+    return widgets.VBox([objective, *fields, reset, image, standing])

@@ -15,7 +15,6 @@ from grading import build
 from grading import course as courses
 from grading.source import ROOT
 from tests.assignments.conftest import NAMES
-from tests.site.conftest import site  # noqa: F401
 
 BUILD = """\
 import sys
@@ -90,7 +89,7 @@ def test_zips(course, keys):
     assert leaking(course / "zips", keys) == []
 
 
-def test_site(site, keys):  # noqa: F811
+def test_site(site, keys):
     assert list(site.rglob("*.zip")), "the site offers the zips"
     assert leaking(site, keys) == []
 

@@ -472,7 +472,8 @@ def test_a_standing_is_a_table():
 
 def test_widgets_follow():
     box = controls(GROUND)
-    objective, chosen, factor, x, y, noise, seed, at, image, standing = box.children
+    objective, chosen, factor, x, y, noise, seed, at, reset, image, standing = box.children
+    first = image.value
     assert 'alt="Paths on Rosenbrock' in image.value
     assert "<th>Momentum</th>" in standing.value
 
@@ -498,6 +499,10 @@ def test_widgets_follow():
     assert image.value == before
     moves(x, 2.0)
     assert "<table>" in standing.value
+    reset.click()
+    assert image.value == first
+    assert (objective.value, seed.value, at.value) == ("Rosenbrock", 0, TRIAL)
+    moves(x, 0.0)
 
 
 def test_without_ipywidgets_there_is_html(monkeypatch):

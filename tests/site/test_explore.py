@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.site.conftest import SITE
-from tests.site.page import PHONE, Visit
+from tests.site.page import PHONE, SITE, Visit
 
 MARK = 'class="explorable"'
 PAGES = sorted(

@@ -3,11 +3,11 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.site.conftest import SITE
 from tests.site.page import (
     CONTRAST,
     DESKTOP,
     PHONE,
+    SITE,
     Visit,
     ask,
     dead_links,
