@@ -279,34 +279,41 @@ def make_key(assignment, tests, release):
         "title": assignment.title,
         "withheld": assignment.withheld,
         "tests": tests,
-        "secrets": _secrets(assignment, release.decode()),
+        "secrets": _secrets(assignment),
         "release": nbformat.reads(release.decode(), as_version=4),
     }
     key["digest"] = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return key
 
 
-def _secrets(assignment, release):
+def _secrets(assignment):
     """List the lines that students must not see: of hidden tests, and of answers.
 
-    What the students' notebook or the book shows anyway, or is too short to tell anything, is none.
+    What they are meant to see, what the book shows, and what is too short to tell anything is none.
     """
-    public = [
-        release,
-        *(path.read_text(encoding="utf-8") for path in ROOT.glob("chapters/*.ipynb")),
-    ]
-    shown = "\n".join("".join(cell["source"]) for nb in public for cell in json.loads(nb)["cells"])
+    shown = "\n".join(_shown(cell) for cell in assignment.cells)
+    for path in ROOT.glob("chapters/*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        shown += "\n".join("".join(cell["source"]) for cell in cells)
     shown += "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("optimlib/**/*.py"))
     secrets = {"hidden": [], "answers": []}
     for cell in assignment.of("hidden", "teacher", "answer", "manual"):
         kept = secrets["hidden" if cell.role in ("hidden", "teacher") else "answers"]
-        inside = cell.role != "answer" and BEGIN not in cell.source
         for line in map(str.strip, cell.source.splitlines()):
-            if BEGIN in line or END in line:
-                inside = BEGIN in line
-            elif inside and len(line) >= 12 and line not in shown and not line.startswith("#"):
+            if len(line) >= 12 and line not in shown and not line.startswith("#"):
                 kept.append(line)
     return {kind: list(dict.fromkeys(lines)) for kind, lines in secrets.items()}
+
+
+def _shown(cell):
+    """Return what students are meant to see of a cell."""
+    if cell.role in ("text", "given"):
+        return cell.source
+    if cell.role == "test":
+        return split_test(cell)[0]
+    if cell.role == "answer":
+        return re.sub(rf"{BEGIN}.*?{END}", "", cell.source, flags=re.S)
+    return ""
 
 
 def leaks(text, key, kinds=("hidden", "answers")):

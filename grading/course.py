@@ -113,10 +113,15 @@ def generate(folder, name):
             ) from error
 
 
+@contextlib.contextmanager
 def _gradebook(folder):
+    """Yield the gradebook; what its libraries deprecate is no matter of the teacher's."""
     from nbgrader.api import Gradebook
 
-    return Gradebook(f"sqlite:///{folder}/gradebook.db")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Gradebook(f"sqlite:///{folder}/gradebook.db") as book:
+            yield book
 
 
 # --- a class --------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from tools.frontdoor import ROOT
 TOKEN = "a-token"
 PATIENCE = 90_000  # milliseconds: a kernel on a busy machine starts in its own time
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
-# Before the notebook is the current one and its kernel has answered, cells that are to run ask for a
-# kernel, or their requests are lost.
+# Before the notebook is the current one and its kernel has answered, cells that are to run ask for
+# a kernel, or their requests are lost.
 READY = """() => {
   const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
   const kernel = context?.session?.kernel;
@@ -52,7 +52,7 @@ class Lab:
 
     @contextmanager
     def run(self, browser, file, viewport):
-        """Open a notebook, run all its cells, and yield the page."""
+        """Open a notebook, run its cells up to an error, and yield the page while they run."""
         context = browser.new_context(viewport=viewport)
         try:
             page = context.new_page()
@@ -61,8 +61,8 @@ class Lab:
             page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
             page.wait_for_function(READY)
             page.evaluate(RUN_ALL)
-            last = page.locator(".jp-CodeCell").last.locator(".jp-InputArea-prompt")
-            last.filter(has_text=RAN).wait_for()
+            first = page.locator(".jp-CodeCell").first.locator(".jp-InputArea-prompt")
+            first.filter(has_text=RAN).wait_for()
             yield page
         finally:
             context.close()

@@ -180,13 +180,16 @@
       return c;
     }
 
-    // Many events may come between two frames; one redraw answers them all.
+    // The first of many events between two frames is answered at once, so that Bokeh paints in the
+    // very next frame; the others are answered together.
     moved() {
+      this.late = this.waiting;
       if (this.waiting) return;
       this.waiting = true;
+      this.redraw();
       requestAnimationFrame(() => {
         this.waiting = false;
-        this.redraw();
+        if (this.late) this.moved();
       });
     }
 

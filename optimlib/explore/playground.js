@@ -528,19 +528,6 @@
 
     // ----------------------------------------------------------- drawing
 
-    // The first of many events between two frames is answered at once, so that Bokeh paints in the
-    // very next frame; the others are answered together.
-    moved() {
-      this.late = this.waiting;
-      if (this.waiting) return;
-      this.waiting = true;
-      this.redraw();
-      requestAnimationFrame(() => {
-        this.waiting = false;
-        if (this.late) this.moved();
-      });
-    }
-
     // Run the race anew, and fit to it what does not depend on the step.
     rerun() {
       const {state, spec} = this;
