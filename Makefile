@@ -5,10 +5,9 @@ SALT ?= public
 COURSE ?= course
 PY := .venv/bin/python
 DOOR := tools/frontdoor.py
-CLASS := tests/assignments/test_grading.py tests/assignments/test_jupyter.py
 
 .DEFAULT_GOAL := help
-.PHONY: help book site test test-grading assignments notebooks lint format lock bench ends clean env
+.PHONY: help book site test assignments notebooks lint format lock bench ends clean env
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,13 +18,10 @@ book: site ## build the book, serve it on localhost and print the address
 site: env ## build the book into _build/html
 	@$(PY) $(DOOR) site
 
-test: lint site ## everything that is checked, but for the long test below: lint, site, tests, notebooks
-	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env $(addprefix --ignore=,$(CLASS)) \
+test: lint site ## everything that is checked: lint, site, tests, notebooks
+	@$(PY) -m coverage run -m pytest --nbval --nbval-current-env \
 	  tests chapters contributing playground.ipynb
 	@$(PY) -m coverage report
-
-test-grading: env ## grade a fabricated class, open assignments in JupyterLab (many minutes)
-	@$(PY) -m pytest $(CLASS)
 
 assignments: env ## build the students' notebooks and zips into course/ (SALT=... for your own numbers)
 	@$(PY) -m grading build --course "$(COURSE)" --salt "$(SALT)"

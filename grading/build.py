@@ -20,7 +20,7 @@ import numpy as np
 from . import course as courses
 from .marks import agrees, as_numbers
 from .sandbox import package
-from .source import BEGIN, END, FOLDER, ROOT, SourceError, last_expression, read, split_test
+from .source import BEGIN, END, FOLDER, ROOT, SourceError, last_expression, names, read, split_test
 
 HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-12}
@@ -73,6 +73,7 @@ def build(folder, assignments, salt, sources=FOLDER):
     """
     folder = courses.prepare(folder)
     wheel = _wheel(folder / ".cache")
+    public = _public(salt, sources)
     zips = []
     for name in assignments:
         assignment = read(name, salt, sources)
@@ -82,7 +83,7 @@ def build(folder, assignments, salt, sources=FOLDER):
         nbformat.write(teachers_notebook(assignment, tests), source)
         courses.generate(folder, name)
         release = folder / "release" / name / f"{name}.ipynb"
-        key = make_key(assignment, tests, release.read_bytes())
+        key = make_key(assignment, tests, release.read_bytes(), public)
         found = leaks(release.read_text(encoding="utf-8"), key)
         if found:
             raise SourceError(f"{name}: the students' notebook would show {found[0]!r}")
@@ -272,35 +273,45 @@ def _made(name, kind, source, grade=False, solution=False):
     return new(source, id=name, metadata={"nbgrader": nbgrader})
 
 
-def make_key(assignment, tests, release):
+def make_key(assignment, tests, release, public):
     """Return what grading needs, as JSON: the students' notebook, the tests and what is right."""
     key = {
         "assignment": assignment.name,
         "title": assignment.title,
         "withheld": assignment.withheld,
         "tests": tests,
-        "secrets": _secrets(assignment),
         "release": nbformat.reads(release.decode(), as_version=4),
     }
+    # The secrets decide no mark: another assignment may change them.
     key["digest"] = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    key["secrets"] = _secrets(assignment, public)
     return key
 
 
-def _secrets(assignment):
+def _public(salt, sources):
+    """Return what the book, the package and all assignments show to students, as text."""
+    shown = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("optimlib/**/*.py"))]
+    for path in sorted(ROOT.glob("chapters/*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        shown += ["".join(cell["source"]) for cell in cells]
+    for name in names(sources):
+        try:
+            shown += map(_shown, read(name, salt, sources).cells)
+        except SourceError:  # whoever builds that one is told
+            continue
+    return "\n".join(shown)
+
+
+def _secrets(assignment, public):
     """List the lines that students must not see: of hidden tests, and of answers.
 
-    What they are meant to see, what the book shows, and what is too short to tell anything is none.
+    What is public anyway, or too short to tell anything, is none.
     """
-    shown = "\n".join(_shown(cell) for cell in assignment.cells)
-    for path in ROOT.glob("chapters/*.ipynb"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        shown += "\n".join("".join(cell["source"]) for cell in cells)
-    shown += "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("optimlib/**/*.py"))
     secrets = {"hidden": [], "answers": []}
     for cell in assignment.of("hidden", "teacher", "answer", "manual"):
         kept = secrets["hidden" if cell.role in ("hidden", "teacher") else "answers"]
         for line in map(str.strip, cell.source.splitlines()):
-            if len(line) >= 12 and line not in shown and not line.startswith("#"):
+            if len(line) >= 12 and line not in public and not line.startswith("#"):
                 kept.append(line)
     return {kind: list(dict.fromkeys(lines)) for kind, lines in secrets.items()}
 

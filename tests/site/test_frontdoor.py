@@ -15,7 +15,7 @@ from tools import frontdoor
 
 ROOT = frontdoor.ROOT
 TARGETS = (
-    *("help", "book", "site", "test", "test-grading", "assignments"),
+    *("help", "book", "site", "test", "assignments"),
     *("notebooks", "lint", "format", "lock", "bench", "ends", "clean"),
 )
 

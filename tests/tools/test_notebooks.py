@@ -108,6 +108,9 @@ def test_the_summary_and_its_guard_count_what_was_compared(judged, tmp_path):
     ignored = read(judged[0] / "good.ipynb")[1]
     cell(ignored, "stub").metadata.tags = ["nbval-ignore-output"]
     write(ignored, tmp_path / "ignored.ipynb")
+    animated = moving(read(judged[0] / "good.ipynb")[1])
+    cell(animated, "try-base").source = "powers"
+    write(animated, tmp_path / "moving.ipynb")
     (tmp_path / "test_numbers.py").write_text(
         "import pytest\n"
         "from tests.conftest import tally\n"
@@ -143,7 +146,8 @@ def test_the_summary_and_its_guard_count_what_was_compared(judged, tmp_path):
         "reports replayed: not run in this selection",
         "mutants killed: 69 of 70",
         "fabricated hand-ins graded as stated: not run in this selection",
-        "notebooks compared: 1 of 4, cells equal to what is stored: 19 of 28",
+        "notebooks compared: 2 of 5, cells equal to what is stored: 27 of 36, "
+        "moving figures run: 1",
         "browser tests: 2 of 3 passed",
         "browser tests NOT RUN: 2: no browser: install chromium",
     ]
