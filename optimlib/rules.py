@@ -168,7 +168,7 @@ class Rprop(Optimizer):
     -----
     The signs are compared, not the product :math:`g_t g_{t-1}`, which underflows to 0 for small
     gradients. Source: Riedmiller and Braun (1993); the variant without backtracking that PyTorch
-    has.
+    has; Igel and Hüsken (2003) call it iRprop-.
 
     Examples
     --------
@@ -547,7 +547,7 @@ class Nadam(Optimizer):
 
     Notes
     -----
-    Source: Dozat (2016), Algorithm 2 and the schedule of its section on :math:`\mu_t`.
+    Source: Dozat (2016), the rule with a schedule of :math:`\mu_t`.
 
     Examples
     --------
