@@ -1,5 +1,6 @@
 """Whole classes, graded in the sandbox: marks, statuses, feedback; killed and run again."""
 
+import copy
 import csv
 import html
 import json
@@ -17,7 +18,17 @@ from grading import __main__ as commands
 from grading import course as courses
 from grading.execute import Limits
 from tests.assignments.conftest import NAMES
-from tests.assignments.fabricate import colab, encoded, kinds, right, stub_of, write
+from tests.assignments.fabricate import (
+    add,
+    colab,
+    encoded,
+    idle,
+    kinds,
+    right,
+    stub_of,
+    vscode,
+    write,
+)
 from tests.conftest import tally
 
 LIMITS = Limits(cell=1.5, notebook=30.0)
@@ -252,21 +263,32 @@ def test_killed_half_way_and_run_again(course, forty, one_worker, tmp_path, monk
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_source_earns_all_and_release_nothing(course, tmp_path, name):
-    """Of every assignment, in the sandbox; `hw4` stands for the other kinds."""
+def test_a_few_kinds_on_every_assignment(course, tmp_path, name):
+    """In the sandbox; all kinds are tried on `hw4`."""
     folder = copied(course, tmp_path / "course")
-    write_one(tmp_path / "in" / "whole", name, encoded(colab(right(course, name))))
-    release = (course / "release" / name / f"{name}.ipynb").read_bytes()
-    write_one(tmp_path / "in" / "release", name, release)
-    commands.main(["grade", name, str(tmp_path / "in"), "--course", str(folder)])
-    whole, empty = (rows(folder, name)[student] for student in ("whole", "release"))
-    tests = len(courses.read_key(folder, name)["tests"])
-    assert (float(whole["score"]), float(empty["score"])) == (tests, 0)
-    assert (whole["status"], empty["status"]) == ("graded", "graded")
-    assert float(whole["maximum"]) >= tests + 5
-    assert int(whole["cells_to_grade_by_hand"]) >= 2
-    assert empty["cells_to_grade_by_hand"] == "0"
     key = courses.read_key(folder, name)
+    tests = len(key["tests"])
+    perfect = right(course, name)
+    answers = [c for c in perfect["cells"] if c["metadata"]["nbgrader"]["solution"]]
+    first = next(cell["id"] for cell in answers if cell["cell_type"] == "code")
+    leaves = add(copy.deepcopy(perfect), "import os\nos._exit(3)", before=first)
+    few = {
+        "colab": (encoded(colab(copy.deepcopy(perfect))), tests, "graded"),
+        "vscode": (encoded(vscode(copy.deepcopy(perfect))), tests, "graded"),
+        "leaves": (encoded(leaves), tests, "review"),
+        "release": ((course / "release" / name / f"{name}.ipynb").read_bytes(), 0, "graded"),
+        "idle": (encoded(idle(perfect, "None")), 0, "graded"),
+        "cut": (encoded(perfect)[:5000], 0, "refused"),
+    }
+    for student, (content, _, _) in few.items():
+        write_one(tmp_path / "in" / student, name, content)
+    commands.main(["grade", name, str(tmp_path / "in"), "--course", str(folder)])
+    table = rows(folder, name)
+    given = {student: (float(row["score"]), row["status"]) for student, row in table.items()}
+    assert given == {student: (score, status) for student, (_, score, status) in few.items()}
+    assert float(table["colab"]["maximum"]) >= tests + 5
+    assert int(table["colab"]["cells_to_grade_by_hand"]) >= 2
+    assert table["release"]["cells_to_grade_by_hand"] == "0"
     for page in pages(folder).values():
         assert build.leaks(page, key, ["hidden"]) == []
 
