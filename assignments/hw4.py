@@ -407,11 +407,11 @@ all gradients are equal. Why may a plot of the loss show neither?
 r"""
 The squares are taken of $g - m$, which estimates a variance and not $\mathbb E[g^2]$. With equal
 gradients $g - m_t = \beta_1^t g$, so the first step is $\eta/\beta_1$ long instead of $\eta$; then
-$v$ decays to 0, and the steps grow like $\beta_2^{-t/2}$. The corrected $m$ is written back into the
-memory, so the correction is applied again and again: the first step is right, the second is
-$1/(1 - \beta_1^2)$ times as long as it should be, later ones are longer still (by up to 2.3, 3.9 and
-10.1 for $\beta_1 = 0.6$, 0.7 and 0.8), and the factor falls back to 1 as $\beta_1^t$ fades. Both change
-the length of the steps, hardly their sign. A loss falls with steps of many lengths, and a tuned
+$v$ decays to 0, and the steps grow like $\beta_2^{-t/2}$. The corrected $m$ is written back into
+the memory, so the correction is applied again and again: the first step is right, the second is
+$1/(1 - \beta_1^2)$ times as long as it should be, the next ones up to 1.7, 2.7 and 10.1 times for
+$\beta_1 = 0.6$, 0.7 and 0.8, and the factor falls back to 1 as $\beta_1^t$ fades. Both change the
+length of the steps, hardly their sign. A loss falls with steps of many lengths, and a tuned
 learning rate hides what is left.
 """
 
@@ -448,6 +448,7 @@ plt.xlabel("step $t$")
 plt.ylabel(r"step length / $\eta$")
 plt.legend()
 plt.show()
-# The usual correction divides an average that is nearly full by the small 1 - 0.999**t, so the steps
-# are too short: at the change by a factor of 3.5 to 5, depending on when it comes. They recover only
-# as 0.999**t fades: they are within 10 % after some 1700 steps, within 1 % after the plot has ended.
+# The usual correction divides an average that is nearly full by 1 - 0.999**t, which is small: the
+# steps are too short, by a factor of 3.5 to 5 at the change, depending on when it comes. They
+# recover only as 0.999**t fades: they are 10 % too short at some 1600 steps, and 1 % at 3900,
+# beyond the end of the plot.
