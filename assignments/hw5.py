@@ -338,7 +338,8 @@ Let $C = P.loud$, $n = P.period$, $k = P.last$ and $\eta = 0.05$. Start at 0 and
 $[-1, 1]$ after every step. Choose a $\beta_2$ of about four fifths of the threshold. Plot $x$ at
 the end of every period, over 500 periods or more, for Adam ($\beta_1 = 0$, $\varepsilon = 0$) and
 for AMSGrad in the paper's form. Write below the plot, as a comment, after how many periods Adam
-should arrive at its end by your formula, and when it does. Write the loop yourself.
+should reach an end of $[-1, 1]$ by your formula, after how many it does, and why the two differ.
+Write the loop yourself.
 
 **Rubric**
 

@@ -98,6 +98,7 @@ def _formgrader(options):
     command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={folder}"]
     if options.port:
         command += ["--port", str(options.port)]
+    command += options.jupyter
     print("In JupyterLab: menu Nbgrader, Formgrader", flush=True)
     sys.exit(subprocess.run(command, cwd=folder, env=environ, check=False).returncode)
 
@@ -139,7 +140,6 @@ def main(arguments=None):
     sub = command("build", _build, "build the students' notebooks and zips")
     sub.add_argument("assignments", nargs="*", help="all, if none is named")
     sub.add_argument("--salt", default="public", help="what the numbers are drawn from")
-
     sub.add_argument("--sources", default=source.FOLDER, help="the folder of the text sources")
     sub.add_argument("--zips", type=Path, help="put the zips there, and make no course folder")
 
@@ -162,6 +162,7 @@ def main(arguments=None):
 
     sub = command("formgrader", _formgrader, "open nbgrader's formgrader for hand grading")
     sub.add_argument("--port", type=int, default=0)
+    sub.add_argument("jupyter", nargs="*", help="what follows -- goes to JupyterLab")
 
     sub = command("check", _check, "check sources with several salts, building nothing")
     sub.add_argument("assignments", nargs="*", help="all, if none is named")

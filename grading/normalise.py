@@ -273,7 +273,8 @@ def _match(pristine, given, result):
         if slot.match and (slot.answer or slot.meta.get("grade")):
             _compare_metadata(slot, result)
     for way, names in how.items():
-        result.repairs.append(f"matched by {way}, for want of an id: {', '.join(names)}")
+        listed = ", ".join(names) if len(names) <= 5 else f"{len(names)} of {len(pristine)} cells"
+        result.repairs.append(f"matched by {way}, for want of an id: {listed}")
 
 
 def _plausible(slot, cell, by_name):

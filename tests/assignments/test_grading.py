@@ -470,6 +470,19 @@ def test_wrong_words_are_named(small, words, message):
         small[2](*words)
 
 
+def test_formgrader_gives_jupyterlab_its_words(small, monkeypatch):
+    folder, _, _ = small
+    ran = []
+    done = subprocess.CompletedProcess([], 3)
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: ran.append(words) or done)
+    words = ["formgrader", "--course", str(folder), "--port", "8899", "--", "--allow-root", "-y"]
+    with pytest.raises(SystemExit) as ended:
+        commands.main(words)
+    assert ended.value.code == 3
+    assert ran[0][-4:] == ["--port", "8899", "--allow-root", "-y"]
+    assert f"--notebook-dir={folder}" in ran[0]
+
+
 def test_nothing_to_grade_and_no_course(small, tmp_path):
     folder, _, _ = small
     words = ["--course", str(folder)]
