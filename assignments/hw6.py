@@ -227,9 +227,8 @@ r"""
 
 Two of the three rules come from `optimlib`. The third, Adam, was written by a colleague, for
 parameters in a dict of arrays such as `Network` has. If the dict holds a single array, its first
-run is Adam's. Yet it makes two mistakes. To find them, compare it with `optimlib.Adam` on streams of
-gradients. (While your notebook is graded there is no `optimlib.Adam`, so a cell that names it fails.
-That costs nothing.)
+run is Adam's. Yet it makes two mistakes. To find them, compare it with `optimlib.Adam` on streams
+of gradients, in cells that you take out before you hand in: there is no `optimlib.Adam` then.
 """
 
 
@@ -396,11 +395,11 @@ cases = [
 r"""
 ### 3b Diagnosis
 
-A colleague's study is below. `fit(rule, lr, seed)` trains and returns a model; the seed sets its
-start and its batches. `score(model, part)` is the accuracy of a model on `"valid"` or `"test"`. The
-study tries the rates, which rise, with the seeds in `tuning`, and then measures each rule at its
-rate with the seeds in `final`. `world` is a made-up problem to try it on: all scores are luck, and
-`log` shows which were looked at.
+The same colleague's study is below. `fit(rule, lr, seed)` trains and returns a model; the seed sets
+its start and its batches. `score(model, part)` is the accuracy of a model on `"valid"` or `"test"`.
+The study tries the rates, which rise, with the seeds in `tuning`, and then measures each rule at
+its rate with the seeds in `final`. `world` is a made-up problem to try it on: all scores are luck,
+and `log` shows which were looked at.
 """
 
 
@@ -827,7 +826,7 @@ good answer.
 r"""
 The numbers differ from split to split; an answer argues as follows.
 
-The tuned means differ by a point or two, and the runs of one rule spread by about as much. A
+The tuned means differ by a point or less, and the runs of one rule spread by about as much. A
 difference below two paired standard errors, or with $p$ above $0.05/3$, as there are three
 comparisons, is no reason to prefer a rule. Where one is larger, the rule ahead is advised. Else
 something else that was seen decides: the rule whose validation accuracy is high over the widest
