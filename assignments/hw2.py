@@ -211,7 +211,7 @@ r"""
 
 Near a minimum gradients shrink, often by the same factor at every step. Let $g_t = q^t$ with
 $q > 0$ and $q^2 \ne \rho$, and let RMSProp run with $\varepsilon = 0$ from a memory
-$v_0 = w \ge 0$, as one library does.
+$v_0 = w \ge 0$, which one library lets you choose.
 
 ### 3a Three formulas (SymPy)
 
@@ -285,7 +285,7 @@ Prove:
 > The path is finite exactly when $\sum_t |g_t|$ is finite.
 
 Then say for which $q \ne \sqrt\rho$ the path of RMSProp on the stream of 3a is finite, and whether
-the sentence in the box holds for RMSProp.
+the same sentence holds for RMSProp.
 
 *Hint.* When $\sum_t |g_t| = \infty$, $G_t$ may stay bounded or not. If it does not, compare a step
 with its square, and look at the squares from step $m+1$ to step $n$ for a fixed $m$.
@@ -406,28 +406,31 @@ cycle[0] / np.mean(np.abs(cycle)) / moved(settled, cycle)[0]
 r"""
 ### Explanation (4 points, by hand)
 
-Name the three mistakes. Give for each a stream of gradients that shows it even if the other two are
-repaired, and say there how the length of the steps compares with RMSProp's. Which of the three can
-be seen on a steady gradient?
+Name the three mistakes. For each, suppose that the other two are repaired: give a stream of
+gradients that shows it, and say how the length of the steps there compares with RMSProp's
+($\varepsilon = 0$). Which of the three, each alone, can be seen on a steady gradient?
 
 **Rubric**
 
 - 3 points: one for each mistake: named, with a stream that shows it and the right comparison.
-- 1 point: it is right which of them a steady gradient shows, and why not the others.
+- 1 point: it is right which of them a steady gradient shows and which not, with the reason.
 """
 
 # %% [markdown] manual explanation points=4
 r"""
 - *The memory starts full*, at the first gradient, not at 0. A steady gradient shows it: RMSProp's
   step $t$ is $\eta/\sqrt{1-\rho^t}$, the colleague's $\eta$, so the early steps are too short.
-- *It averages sizes, not squares.* Gradients of two sizes show it, 1 and 3 in turn: the mean of the
-  sizes is 2, the root of the mean of squares $\sqrt5$. The first is never larger, so late steps are
-  too long.
-- *It does not fade when the gradient is zero.* A long silence after gradients of 1, then a 1 again:
-  RMSProp's memory is empty and its step nearly $\eta/\sqrt{1-\rho}$, the colleague's still $\eta$.
+- *It averages sizes, not squares.* Gradients of two sizes show it, 1 and 3 in turn: for $\rho$ near
+  1 the mean of the sizes is soon about 2, the root of the mean of squares about $\sqrt5$. The first
+  is never larger, so the steps are too long, here by the factor $\sqrt5/2 \approx 1.12$.
+- *It does not fade when the gradient is zero.* A long silence after many gradients of 1, then a 1
+  again: RMSProp's memory is empty and its step nearly $\eta/\sqrt{1-\rho}$, the colleague's still
+  $\eta$.
 
-On a steady gradient only the first shows. All sizes are equal there, so both means agree; and
-nothing is ever zero.
+A steady gradient shows the first two, each alone, in the early steps. RMSProp's are
+$\eta/\sqrt{1-\rho^t}$. A full memory makes them $\eta$; sizes, averaged from 0, make them
+$\eta/(1-\rho^t)$. It cannot show the third, for nothing is ever zero. (Together the first hides the
+second: in a memory that starts full both means are the size of the gradient.)
 """
 
 # %% [markdown]
@@ -439,7 +442,7 @@ $\rho = P.rho$ from $v_0 = 0$, and for the window of task 1 with the $k$ of task
 length of each step by its length in a run without the spike ($\varepsilon = 0$). Plot this quotient
 for the 2000 steps *after* the spike against the number of steps since then. Write below the plot,
 as a comment, how each memory forgets, and after how many steps the quotient is back at
-$1/\sqrt2$. Use your own functions, not `optimlib`.
+$1/\sqrt2$ or more. Use your own functions, not `optimlib`.
 
 **Rubric**
 
