@@ -256,6 +256,11 @@ threading.Thread(target=chatter, daemon=True).start()""",
         GRADED,
     ),
     "output for ever": ("while True: print('x' * 1000)", GRADED),
+    # slow enough for one limit, the one on output, to be first on any machine
+    "output in pieces": (
+        "import time\nwhile True:\n    print('x' * 20_000)\n    time.sleep(0.001)",
+        GRADED,
+    ),
     "output at once": ("print('x' * 10**8)", GRADED),
     "fills the disk": (
         """\

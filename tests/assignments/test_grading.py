@@ -39,7 +39,7 @@ CLASS = (
     """
 perfect/empty/returns None/returns 0.0/returns first/epsilon inside/not corrected/nan/words/ragged
 list/raises/exit in function/prints arguments/calls the library/exit/hard exit/segfault
-memory at once/output for ever/input/reads the disk/opens a socket/patches json/hooks
+memory at once/output in pieces/input/reads the disk/opens a socket/patches json/hooks
 patches numpy testing/syntax error/import error/helper cell/deleted test/edited test
 doubled answer/two answers/deleted answer/colab/vscode/bom/zero bytes/not json/no notebook
 """.strip()
