@@ -13,6 +13,8 @@ NOTEBOOKS = [*sorted(ROOT.glob("chapters/*.ipynb")), ROOT / "playground.ipynb"]
 TAGS = {"hide-input", "nbval-ignore-output"}  # of a cell that shows a moving figure
 PICTURE = ".jupyter-widgets img[src^='data:image/png']"
 OTHER = "([selector, nth, old]) => document.querySelectorAll(selector)[nth].src !== old"
+CUT = """() => [...document.querySelectorAll('.widget-label')]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"""
 SAME = OTHER.replace("!==", "===")
 
 
@@ -48,6 +50,7 @@ def test_moving_figures_are_working_widgets(browser, lab, path):
     with lab.run(browser, path.name, {**DESKTOP, "height": 4000}) as page:
         pictures = page.locator(PICTURE)
         pictures.nth(count - 1).wait_for()
+        assert page.evaluate(CUT) == [], "labels that are cut"
         for n in range(count):
             first = pictures.nth(n).get_attribute("src")
             box = page.locator(".widget-vbox:not(.widget-vbox .widget-vbox)").nth(n)
