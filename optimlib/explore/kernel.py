@@ -109,7 +109,7 @@ def controls(figure):
 
 def label_room(letters: int) -> dict:
     """Return the style and layout of a widget whose label has so many letters: all are shown."""
-    room = 0.55 * letters + 1
+    room = 0.6 * letters + 2.5  # short words may be wide ones
     return dict(
         style={"description_width": f"{room:.3g}em"},
         layout={"width": f"min({room + 22:.3g}em, 100%)"},
